@@ -1,0 +1,19 @@
+"""Energy and latency as intervals with a basis and a source; coefficients as cited data."""
+
+from nirbridge.cost.coefficients import Coefficients, load, load_file
+from nirbridge.cost.corners import Interval, over_corners, worst_basis
+from nirbridge.cost.types import Basis, Cost, Residual, Term, Total
+
+__all__ = [
+    "Basis",
+    "Coefficients",
+    "Cost",
+    "Interval",
+    "Residual",
+    "Term",
+    "Total",
+    "load",
+    "load_file",
+    "over_corners",
+    "worst_basis",
+]

@@ -1,0 +1,86 @@
+"""What NIR cannot say, kept as one JSON string in ``graph.metadata["nirbridge"]``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import nir
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nirbridge.errors import BadInput
+from nirbridge.graph.copying import copy
+
+KEY = "nirbridge"
+SCHEMA = "nirbridge.graph-metadata/1"
+
+
+class HistoryEntry(BaseModel):
+    """One pass that made the graph: its name, options and the digests before and after."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+    pass_: str = Field(alias="pass")
+    options: dict[str, Any] = {}
+    tool: str
+    before: str
+    after: str
+
+
+class GraphMetadata(BaseModel):
+    """The published schema ``nirbridge.graph-metadata/1``; unknown keys are kept.
+
+    dt: seconds per step. time_unit: seconds per unit of the file's tau and delay values.
+    semantics: fields of `Semantics` that differ from the profile.
+    """
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True, allow_inf_nan=False)
+
+    schema_: Literal["nirbridge.graph-metadata/1"] = Field(default=SCHEMA, alias="schema")
+    dt: float = Field(gt=0)
+    time_unit: float = Field(default=1.0, gt=0)
+    profile: str = "canonical"
+    semantics: dict[str, Any] = {}
+    digest: str | None = None
+    classes: list[str] | None = None
+    readout: Literal["mean", "exp-mean", "sum", "max", "count", "first-spike"] | None = None
+    history: list[HistoryEntry] = []
+    training: dict[str, Any] | None = None
+
+
+def read_metadata(graph: nir.NIRGraph) -> GraphMetadata | None:
+    """The graph's metadata, or None where it has none.
+
+    Raises `BadInput` (NB401) where the string is no JSON or breaks the schema.
+    """
+    if KEY not in graph.metadata:
+        return None
+    raw = graph.metadata[KEY]
+    try:
+        value = json.loads(raw, parse_constant=_refuse, object_pairs_hook=_unique)
+        return GraphMetadata.model_validate(value)
+    except (ValidationError, ValueError, TypeError, RecursionError) as error:
+        raise BadInput(
+            f"graph metadata '{KEY}' breaks the schema {SCHEMA}: {error}",
+            code="NB401",
+            fix="remove the key, then state --dt and --unit",
+        ) from error
+
+
+def write_metadata(graph: nir.NIRGraph, metadata: GraphMetadata) -> nir.NIRGraph:
+    """A copy of the graph that carries this metadata (sorted keys, None left out)."""
+    result = copy(graph)
+    value = metadata.model_dump(by_alias=True, exclude_none=True)
+    result.metadata[KEY] = json.dumps(value, sort_keys=True, allow_nan=False)
+    return result
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"the constant {constant} is not allowed")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key stands twice")
+    return result

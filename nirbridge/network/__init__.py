@@ -1,0 +1,23 @@
+"""A graph and its semantics as ordered arrays: where every trainer and every target starts.
+
+Inlined names, populations in execution order, arcs with their delay, coefficients per neuron, the
+pass-through nodes between them (SEMANTICS.md §1-3). Nobody else walks the graph.
+"""
+
+from nirbridge.network.build import build
+from nirbridge.network.operators import Operator, operator
+from nirbridge.network.synapses import Synapses, synapses
+from nirbridge.network.types import Drive, Network, Population, Source, Stage
+
+__all__ = [
+    "Drive",
+    "Network",
+    "Operator",
+    "Population",
+    "Source",
+    "Stage",
+    "Synapses",
+    "build",
+    "operator",
+    "synapses",
+]

@@ -1,0 +1,104 @@
+"""Pass-through nodes as matrices: one small function a node type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import singledispatch
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.errors import Unsupported
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operator:
+    """y = matrix·x + bias over flattened (row-major) vectors.
+
+    matrix: (n_out, n_in) float64, or None for the identity; bias: (n_out,) float64 or None.
+    """
+
+    matrix: NDArray[np.float64] | None
+    bias: NDArray[np.float64] | None
+    out_shape: Shape
+
+
+@singledispatch
+def operator(node: nir.NIRNode, name: str, in_shape: Shape) -> Operator:
+    """A linear pass-through node on an input of ``in_shape``; raises `Unsupported` (NB201)."""
+    raise Unsupported(
+        f"node '{name}' ({type(node).__name__}) is not supported yet",
+        code="NB201",
+        fix="supported between neurons: Linear, Affine, Scale, Flatten",
+    )
+
+
+@operator.register
+def _(node: nir.Linear, name: str, in_shape: Shape) -> Operator:
+    return _matrix(np.asarray(node.weight, dtype=np.float64), None, name, in_shape)
+
+
+@operator.register
+def _(node: nir.Affine, name: str, in_shape: Shape) -> Operator:
+    weight = np.asarray(node.weight, dtype=np.float64)
+    return _matrix(weight, np.asarray(node.bias, dtype=np.float64), name, in_shape)
+
+
+def _matrix(
+    weight: NDArray[np.float64], bias: NDArray[np.float64] | None, name: str, in_shape: Shape
+) -> Operator:
+    out_shape = _linear_shape(weight, name, in_shape)
+    if weight.ndim > 2:
+        # rank 3 and more: a block for each leading index (SEMANTICS.md §3)
+        blocks = weight.reshape(-1, *weight.shape[-2:])
+        n, o, i = blocks.shape
+        full = np.zeros((n, o, n, i))
+        full[np.arange(n), :, np.arange(n), :] = blocks
+        weight = full.reshape(n * o, n * i)
+    size = int(np.prod(out_shape, dtype=np.int64))
+    flat = None if bias is None else np.ascontiguousarray(np.broadcast_to(bias, out_shape)).reshape(size)
+    return Operator(weight, flat, out_shape)
+
+
+def _linear_shape(weight: NDArray[np.float64], name: str, in_shape: Shape) -> Shape:
+    expected = (*weight.shape[:-2], weight.shape[-1])
+    if in_shape != expected:
+        raise Unsupported(
+            f"node '{name}' has a weight of shape {weight.shape}, its input has shape {in_shape}",
+            code="NB109",
+            fix=f"expected an input of shape {expected}; nirbridge check FILE lists every shape",
+        )
+    return tuple(int(n) for n in (*weight.shape[:-2], weight.shape[-2]))
+
+
+@operator.register
+def _(node: nir.Scale, name: str, in_shape: Shape) -> Operator:
+    scale = np.ascontiguousarray(np.broadcast_to(np.asarray(node.scale, dtype=np.float64), in_shape))
+    return Operator(np.diag(scale.reshape(-1)), None, in_shape)
+
+
+@operator.register
+def _(node: nir.Flatten, name: str, in_shape: Shape) -> Operator:
+    rank = len(in_shape)
+    start = int(node.start_dim) + (rank if int(node.start_dim) < 0 else 0)
+    end = int(node.end_dim) + (rank if int(node.end_dim) < 0 else 0)
+    if not 0 <= start <= end < rank:
+        raise Unsupported(
+            f"node '{name}' flattens axes {node.start_dim} to {node.end_dim} of an input of shape {in_shape}",
+            code="NB116",
+            fix="nirbridge check FILE names the axes that exist",
+        )
+    middle = int(np.prod(in_shape[start : end + 1], dtype=np.int64))
+    return Operator(None, None, (*in_shape[:start], middle, *in_shape[end + 1 :]))
+
+
+def output_shape(node: nir.NIRNode, name: str, in_shape: Shape) -> Shape:
+    """Shape of a pass-through node's output; does not build its matrix."""
+    if isinstance(node, nir.Linear | nir.Affine):
+        return _linear_shape(np.asarray(node.weight), name, in_shape)
+    if isinstance(node, nir.Scale | nir.Threshold):
+        return in_shape
+    return operator(node, name, in_shape).out_shape

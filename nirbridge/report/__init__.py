@@ -1,0 +1,31 @@
+"""A comparison as data, as a table in the terminal and as one HTML page."""
+
+from nirbridge.report.types import (
+    Agreement,
+    DataSummary,
+    Divergence,
+    GraphSummary,
+    Membrane,
+    PairedChange,
+    PassResult,
+    Raster,
+    Report,
+    TargetResult,
+    Versus,
+    WeightHistogram,
+)
+
+__all__ = [
+    "Agreement",
+    "DataSummary",
+    "Divergence",
+    "GraphSummary",
+    "Membrane",
+    "PairedChange",
+    "PassResult",
+    "Raster",
+    "Report",
+    "TargetResult",
+    "Versus",
+    "WeightHistogram",
+]
