@@ -58,13 +58,17 @@ class Constraint(_Strict):
 
 
 class Fit(_Strict):
-    """How a fitted quantity came about, with its residuals."""
+    """How a fitted quantity came about, with its residuals model/published − 1 in percent.
+
+    ``leave_one_out_band_pct`` is the band to print: the largest |published/left-out model − 1|.
+    """
 
     quantity: str
     rows: list[str]
     method: str
     residual_pct: list[float] = []
     leave_one_out_pct: list[float] = []
+    leave_one_out_band_pct: list[float] = []
     held_out: list[dict[str, Any]] = []
 
 

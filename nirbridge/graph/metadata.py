@@ -61,7 +61,7 @@ def read_metadata(graph: nir.NIRGraph) -> GraphMetadata | None:
         return GraphMetadata.model_validate(value)
     except (ValidationError, ValueError, TypeError, RecursionError) as error:
         raise BadInput(
-            f"graph metadata '{KEY}' breaks the schema {SCHEMA}: {error}",
+            f"graph metadata '{KEY}' breaks the schema {SCHEMA}: {_problem(error)}",
             code="NB401",
             fix="remove the key, then state --dt and --unit",
         ) from error
@@ -73,6 +73,16 @@ def write_metadata(graph: nir.NIRGraph, metadata: GraphMetadata) -> nir.NIRGraph
     value = metadata.model_dump(by_alias=True, exclude_none=True)
     result.metadata[KEY] = json.dumps(value, sort_keys=True, allow_nan=False)
     return result
+
+
+def _problem(error: Exception) -> str:
+    """One printable line about what is wrong; pydantic's own text has several and quotes the input."""
+    if isinstance(error, ValidationError):
+        items = error.errors(include_url=False, include_input=False)
+        text = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in items[:8])
+    else:
+        text = str(error)
+    return ascii(text[:400])[1:-1]
 
 
 def _refuse(constant: str) -> Any:

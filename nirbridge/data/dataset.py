@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from nirbridge.errors import BadInput
 from nirbridge.spikes import Spikes
+
+
+Augmentation = Callable[["Dataset", Generator], "Dataset"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,6 +25,7 @@ class Dataset:
     classes: class names in label order.
     groups: (n_samples,) int64, such as the speaker, or None.
     source: what the data came from, for messages and reports.
+    augmentations: how a trainer varies each batch, in order; nothing else applies them.
 
     Raises `BadInput` (NB503) where labels, classes and samples do not agree.
     """
@@ -30,6 +35,7 @@ class Dataset:
     classes: tuple[str, ...] = ()
     groups: NDArray[np.int64] | None = None
     source: str = "memory"
+    augmentations: tuple[Augmentation, ...] = ()
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -40,9 +46,10 @@ class Dataset:
             if labels.shape != (n,):
                 raise self._bad(f"{n} samples but labels of shape {labels.shape}")
             if n and (labels.min() < 0 or (self.classes and labels.max() >= len(self.classes))):
-                at = int(np.argmax((labels < 0) | (labels >= len(self.classes))))
+                top = len(self.classes) or int(labels.max()) + 1
+                at = int(np.argmax((labels < 0) | (labels >= top)))
                 raise self._bad(
-                    f"sample {at} has label {labels[at]}, expected 0 to {len(self.classes) - 1} "
+                    f"sample {at} has label {labels[at]}, expected 0 to {max(top - 1, 0)} "
                     f"({len(self.classes)} class names)"
                 )
             if not self.classes:
@@ -61,12 +68,12 @@ class Dataset:
 
     def select(self, samples: ArrayLike) -> Dataset:
         """The given samples (indices or a mask), in the given order."""
-        return Dataset(
-            self.spikes.select(samples),
-            None if self.labels is None else self.labels[np.asarray(samples)],
-            self.classes,
-            None if self.groups is None else self.groups[np.asarray(samples)],
-            self.source,
+        index = np.asarray(samples)
+        return replace(
+            self,
+            spikes=self.spikes.select(index),
+            labels=None if self.labels is None else self.labels[index],
+            groups=None if self.groups is None else self.groups[index],
         )
 
     def head(self, n: int | None) -> Dataset:
@@ -80,4 +87,11 @@ class Dataset:
 
     def with_spikes(self, spikes: Spikes) -> Dataset:
         """The same labels over other spikes of the same samples."""
-        return Dataset(spikes, self.labels, self.classes, self.groups, self.source)
+        return replace(self, spikes=spikes)
+
+    def augmented(self, rng: Generator) -> Dataset:
+        """The samples varied by the data's augmentations."""
+        data = self
+        for augmentation in self.augmentations:
+            data = augmentation(data, rng)
+        return data

@@ -1,0 +1,85 @@
+"""Steps per second of the Loihi 2 loop on a NetX file, counting on, against a plain numpy loop.
+
+Run: python benchmarks/loihi2_speed.py ../shared/golden/loihi2/shd_rec256.net
+(inputs are taken from netx_<name>.npz beside the file where that exists, else random).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from nirbridge.spikes import Spikes
+from nirbridge_loihi2.layers import INPUT, IntegerNetwork
+from nirbridge_loihi2.netx import read_net
+from nirbridge_loihi2.simulate import events, simulate
+from nirbridge_loihi2.tables import tables
+
+
+def input_grid(path: Path, n_inputs: int, steps: int) -> np.ndarray:
+    """0/1 inputs (n_inputs, steps): the golden input repeated, or 3 % random spikes."""
+    case = path.with_name(f"netx_{path.stem}.npz")
+    if case.is_file():
+        with np.load(case, allow_pickle=False) as file:
+            grid = np.asarray(file["inp"])
+        return np.tile(grid, (1, -(-steps // grid.shape[1])))[:, :steps]
+    return (np.random.default_rng(0).random((n_inputs, steps)) < 0.03).astype(np.int64)
+
+
+def plain_numpy(network: IntegerNetwork, grid: np.ndarray) -> list[int]:
+    """The same arithmetic with one numpy matrix product a connection and step; spikes per layer."""
+    a = [np.zeros(n.size, np.int64) for n in network.layers]
+    u, v = [x.copy() for x in a], [x.copy() for x in a]
+    total = [0] * len(a)
+    for t in range(grid.shape[1]):
+        fired = []
+        for k, n in enumerate(network.layers):
+            x = u[k] * (4096 - n.decay_u)
+            u[k] = (np.sign(x) * (np.abs(x) >> 12)) + (a[k] << 6)
+            u[k] = np.where(u[k] > 1 << 23, u[k] - (1 << 24), u[k])
+            y = v[k] * (4096 - n.decay_v)
+            v[k] = np.clip(np.sign(y) * (np.abs(y) >> 12) + u[k] + n.bias, -(2**23) + 1, 2**23 - 1)
+            s = v[k] > n.threshold << 6
+            v[k][s] = 0
+            total[k] += int(s.sum())
+            fired.append(s)
+            a[k] = np.zeros(n.size, np.int64)
+        for c in network.connections:
+            a[c.target] += c.weight @ (grid[:, t] if c.source == INPUT else fired[c.source])
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("net", type=Path)
+    parser.add_argument("--steps", type=int, default=40_000)
+    parser.add_argument("--cores", type=int, default=8, help="cores a layer is split over")
+    options = parser.parse_args()
+    network = read_net(options.net).network
+    grid = input_grid(options.net, network.n_inputs, options.steps)
+    unit, step = np.nonzero(grid)
+    spikes = Spikes.from_events(
+        step, unit, np.zeros(len(step)), n_samples=1, n_units=grid.shape[0], duration=options.steps
+    )
+    tab = tables(network, [-(-layer.size // min(options.cores, layer.size)) for layer in network.layers])
+    inputs = events(spikes, 1.0)
+    simulate(tab, inputs, 10, threads=1)
+    best = min(_timed(lambda: simulate(tab, inputs, options.steps, threads=1)) for _ in range(5))
+    few = min(options.steps, 400)
+    slow = min(_timed(lambda: plain_numpy(network, grid[:, :few])) for _ in range(3))
+    ours, numpy_rate = options.steps / best, few / slow
+    print(f"{options.net.name}: {ours:,.0f} steps/s with counting over {tab.n_cores} cores, one thread")
+    print(f"plain numpy: {numpy_rate:,.0f} steps/s, ratio {ours / numpy_rate:.0f}")
+
+
+def _timed(job) -> float:  # type: ignore[no-untyped-def]
+    began = time.perf_counter()
+    job()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""`nirbridge check`: every broken rule of a graph at once, and whether it fits a target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nirbridge.cli.options import DryRun, Dt, Graph, Json, Quiet, Unit
+from nirbridge.cli.output import Output
+
+if TYPE_CHECKING:
+    from nir import NIRGraph
+    from rich.console import Console
+
+    from nirbridge.errors import Finding
+
+SCHEMA = "nirbridge.check/1"
+
+
+def command(
+    context: typer.Context,
+    file: Graph,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", "-t", help="Also check against this target.")
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended, in the file itself.")] = False,
+    dt: Dt = None,
+    unit: Unit = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+) -> None:
+    """List every broken rule of a graph, all at once.
+
+    The exit code is 3 where there are errors, 4 where the graph does not fit a target.
+    """
+    from nirbridge.cli.inputs import target_of
+
+    out = Output(json, quiet)
+    chosen = [(spec, target_of(spec)) for spec in target or []]
+    findings, graph = _findings(file, dt, unit)
+    mended: list[Finding] = []
+    if fix and graph is not None:
+        left, graph = _mend(context, file, findings, dry_run)
+        mended = [finding for finding in findings if finding not in left]
+        findings = left
+        verb = "would mend" if dry_run else "mended"
+        out.note(f"{verb} {file}: {len(mended)} findings" if mended else f"nothing to mend in {file}")
+    broken = any(finding.level == "error" for finding in findings)
+    fits = []
+    if graph is not None and not broken:
+        fits = [_fit(spec, item, graph, file) for spec, item in chosen]
+    value = {
+        "schema": SCHEMA,
+        "file": str(file),
+        "valid": not broken,
+        "findings": [finding.as_dict() for finding in findings],
+        "mended": [finding.as_dict() for finding in mended],
+        "targets": fits,
+    }
+    out.result(value, lambda console: _show(console, value))
+    if broken:
+        raise typer.Exit(3)
+    if any(not fit["fits"] for fit in fits):
+        raise typer.Exit(4)
+
+
+def _findings(file: Path, dt: float | None, unit: str | None) -> tuple[list[Finding], NIRGraph | None]:
+    """The graph and all findings about it; a file that is no graph at all raises."""
+    from nirbridge.cli.failure import about
+    from nirbridge.cli.inputs import read_graph, time_unit
+    from nirbridge.io import lint_file
+    from nirbridge.semantics import with_dt
+    from nirbridge.validate import validate
+
+    with about(file):
+        scale = time_unit(unit)
+        if file.suffix.lower() != ".nir":
+            graph = read_graph(file)
+            findings = validate(graph)
+        else:
+            found, findings = lint_file(file)
+            if found is None or any(finding.level == "error" for finding in findings):
+                return findings, found
+            graph = found
+        if dt is not None or scale is not None:
+            graph = with_dt(graph, dt, scale)
+            findings = validate(graph, in_file=True)
+        return findings, graph
+
+
+def _fit(spec: str, target: Any, graph: NIRGraph, file: Path) -> dict[str, Any]:
+    """Findings of one target on the graph that its own passes make, and its limits."""
+    from nirbridge.cli.failure import about
+    from nirbridge.errors import DoesNotFit, Finding, Unsupported
+    from nirbridge.passes import Pipeline
+
+    result: dict[str, Any] = {"target": spec, "fits": True, "findings": [], "placement": None}
+    findings: list[Finding] = []
+    try:
+        with about(file):
+            lowered = Pipeline(tuple(target.passes(graph)))(graph)
+            findings = list(target.check(lowered))
+            placement = target.compile(lowered).placement
+            result["placement"] = placement.as_dict()
+            result["fits"] = placement.fits
+    except Unsupported as error:
+        if isinstance(error, DoesNotFit) and error.placement is not None:
+            result["placement"] = error.placement.as_dict()
+        if not any(finding.level == "error" for finding in findings):
+            message = error.message.removeprefix(f"{file}: ")
+            extra = Finding(code=error.code, level="error", message=message, fix=error.fix)
+            findings += [*([] if error.findings else [extra]), *error.findings]
+        result["fits"] = False
+    result["findings"] = [finding.as_dict() for finding in findings]
+    return result
+
+
+def _mend(
+    context: typer.Context, file: Path, findings: list[Finding], dry_run: bool
+) -> tuple[list[Finding], NIRGraph]:
+    """Repair the file in place; returns the findings that are left and the repaired graph."""
+    from nirbridge.cli.failure import about
+    from nirbridge.cli.provenance import Provenance
+    from nirbridge.io import read_graph, write_graph
+    from nirbridge.validate import validate
+
+    with about(file):
+        provenance = Provenance("check", context.obj, {"fix": True}, [file])
+        graph = read_graph(file, repair=True)
+        left = validate(graph, in_file=True)
+        mended = [finding for finding in findings if finding not in left]
+        if mended and not dry_run:
+            write_graph(file, graph)
+            provenance.write(file, mended=[finding.as_dict() for finding in mended])
+    return left, graph
+
+
+def _show(console: Console, value: dict[str, Any]) -> None:
+    if value["mended"]:
+        _print_findings(console, value["mended"], mended=True)
+    _print_findings(console, value["findings"])
+    counts = [
+        f"{sum(f['level'] == level for f in value['findings'])} {level}s"
+        for level in ("error", "warning", "info")
+        if any(f["level"] == level for f in value["findings"])
+    ]
+    console.print(f"{value['file']}: {', '.join(counts).replace('infos', 'notes') or 'no findings'}")
+    for fit in value["targets"]:
+        _print_findings(console, fit["findings"])
+        console.print(f"{fit['target']}: {'fits' if fit['fits'] else 'does not run here'}{_tightest(fit)}")
+
+
+def _tightest(fit: dict[str, Any]) -> str:
+    limits = [limit for limit in (fit["placement"] or {}).get("limits", []) if limit["headroom"] is not None]
+    if not limits:
+        return ""
+    least = min(limits, key=lambda limit: float(limit["headroom"]))
+    return (
+        f"; tightest limit: {least['name']} ({least['where']}), {least['used']:g} of {least['limit']:g} "
+        f"{least['unit']}, headroom {100 * least['headroom']:.0f} %"
+    )
+
+
+def _print_findings(console: Console, findings: list[dict[str, Any]], *, mended: bool = False) -> None:
+    from nirbridge.report.text import printable
+
+    style = {"error": "bold red", "warning": "yellow", "info": "dim"}
+    for finding in findings:
+        where = f"node '{finding['node']}': " if finding["node"] else ""
+        text = (
+            finding["message"]
+            if (finding["node"] or "") in finding["message"]
+            else where + finding["message"]
+        )
+        level = "mended" if mended else finding["level"]
+        console.print(f"{level}[{finding['code']}]", style=style.get(level, "green"), end=" ")
+        console.print(printable(text), soft_wrap=True)
+        if finding["fix"] and not mended:
+            console.print(f"  fix: {printable(finding['fix'])}", soft_wrap=True)

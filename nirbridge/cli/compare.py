@@ -1,0 +1,97 @@
+"""`nirbridge compare`: one file on several targets, and the first spike that differs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nirbridge.cli.options import Batch, Data, DryRun, Dt, Graph, Json, Quiet, Samples, Unit
+from nirbridge.cli.output import Output
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nirbridge.report import Report
+
+
+def command(
+    context: typer.Context,
+    file: Graph,
+    data: Data,
+    targets: Annotated[
+        str | None, typer.Option("--targets", metavar="A,B,C", help="Targets; the first is compared with.")
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", "-t", metavar="NAME:OPT=VAL,..", help="A further target; repeat it."),
+    ] = None,
+    samples: Samples = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the report: .html or .json; repeat it."),
+    ] = None,
+    batch: Batch = 64,
+    dt: Dt = None,
+    unit: Unit = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Compare one graph on several targets.
+
+    The table shows accuracy, spikes that agree, the first difference, energy and latency.
+    """
+    from nirbridge import evaluate
+    from nirbridge.cli.inputs import data_of, graph_of, targets_of
+    from nirbridge.cli.provenance import Provenance, command_line
+    from nirbridge.cli.report import check_endings, write_report
+    from nirbridge.errors import UsageError
+
+    out = Output(json, quiet)
+    outputs = check_endings(output or [])
+    chosen = targets_of(targets, list(target or []))
+    if not chosen:
+        raise UsageError(
+            "no target is named",
+            code="NB700",
+            fix="name some: --targets reference,loihi2 (nirbridge plugins)",
+        )
+    options = {
+        "targets": [spec for spec, _ in chosen],
+        "samples": samples,
+        "batch": batch,
+        "dt": dt,
+        "unit": unit,
+    }
+    provenance = Provenance("compare", context.obj, options, [file, data])
+    with graph_of(file, dt, unit) as graph:
+        loaded = data_of(data, graph, samples)
+        with out.progress("comparing", len(loaded) * len(chosen)) as progress:
+            seen: dict[str, int] = {}
+
+            def step(spec: str, done: int, total: int) -> None:
+                seen[spec] = done
+                progress(sum(seen.values()))
+
+            result = evaluate.compare(
+                graph,
+                chosen,
+                loaded,
+                file=str(file),
+                batch=batch,
+                progress=step,
+                commands=(command_line(context.obj),),
+            )
+    if not dry_run:
+        for path in outputs:
+            write_report(path, result, provenance)
+            out.note(f"wrote {path}")
+    out.result(result.as_dict(), lambda console: _show(console, result))
+
+
+def _show(console: Console, result: Report) -> None:
+    from nirbridge.report.table import comparison
+
+    console.print(comparison(result))

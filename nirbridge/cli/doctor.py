@@ -1,0 +1,99 @@
+"""`nirbridge doctor`: versions, GPU, plugins and the kernel cache of this installation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nirbridge.cli.options import Json, Quiet
+from nirbridge.cli.output import Output, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SCHEMA = "nirbridge.doctor/1"
+
+
+def command(json: Json = False, quiet: Quiet = False) -> None:
+    """Say what is installed and works here.
+
+    The exit code is 4 if a plugin cannot be loaded.
+    """
+    import typer
+
+    from nirbridge.cli.provenance import machine, versions
+
+    plugins = _plugins()
+    value = {
+        "schema": SCHEMA,
+        "versions": versions(),
+        "machine": machine(),
+        "cuda": _cuda(),
+        "kernel_cache": _cache(),
+        "plugins": plugins,
+    }
+    Output(json, quiet).result(value, lambda console: _show(console, value))
+    if any(plugin["error"] for plugin in plugins):
+        raise typer.Exit(4)
+
+
+def _plugins() -> list[dict[str, Any]]:
+    """Every plugin, loaded: its error in place of a traceback where that fails."""
+    from nirbridge.errors import PluginError
+    from nirbridge.plugins import GROUPS, available, load
+
+    result = []
+    for group in GROUPS:
+        for plugin in available(group):
+            error = None
+            try:
+                load(group, plugin.name)
+            except PluginError as problem:
+                error = str(problem)
+            result.append({"name": plugin.name, "group": group, "package": plugin.package, "error": error})
+    return result
+
+
+def _cuda() -> dict[str, Any]:
+    """The GPU that numba sees, or why there is none."""
+    try:
+        from numba import cuda
+
+        if not cuda.is_available():
+            return {"available": False, "device": None, "reason": "no driver or no device"}
+        device = cuda.get_current_device()
+        name = device.name.decode() if isinstance(device.name, bytes) else str(device.name)
+    except Exception as problem:  # a broken driver must not break the diagnosis
+        return {"available": False, "device": None, "reason": f"{type(problem).__name__}: {problem}"}
+    return {"available": True, "device": name, "reason": None}
+
+
+def _cache() -> dict[str, Any]:
+    """Folder of the compiled kernels and how many it holds."""
+    try:
+        from nirbridge.kernels import cache_folder
+    except ImportError as problem:
+        return {"folder": None, "kernels": 0, "reason": str(problem)}
+    folder = cache_folder()
+    return {"folder": str(folder), "kernels": len(list(folder.rglob("*.nbc"))) if folder.is_dir() else 0}
+
+
+def _show(console: Console, value: dict[str, Any]) -> None:
+    cuda, cache = value["cuda"], value["kernel_cache"]
+    machine = value["machine"]
+    facts = [
+        ("versions", "   ".join(f"{name} {version}" for name, version in value["versions"].items())),
+        ("machine", f"{machine['system']} {machine['processor']}, {machine['cpus']} cores"),
+        ("cuda", cuda["device"] if cuda["available"] else f"none ({cuda['reason']}): CPU kernels"),
+        ("kernel cache", f"{cache['folder']} ({cache['kernels']} kernels)" if cache["folder"] else "none"),
+    ]
+    for group in dict.fromkeys(plugin["group"] for plugin in value["plugins"]):
+        names = [
+            plugin["name"] + (" (fails)" if plugin["error"] else "")
+            for plugin in value["plugins"]
+            if plugin["group"] == group
+        ]
+        facts.append((group, "  ".join(names)))
+    console.print(table(("", ""), facts))
+    for plugin in value["plugins"]:
+        if plugin["error"]:
+            console.print(plugin["error"], soft_wrap=True)

@@ -1,0 +1,165 @@
+"""`nirbridge inspect`: nodes, shapes, parameters, metadata and digest of a graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nirbridge.cli.options import Graph, Json, Quiet
+from nirbridge.cli.output import Output, table
+
+if TYPE_CHECKING:
+    import nir
+    from rich.console import Console
+
+SCHEMA = "nirbridge.inspect/1"
+
+
+def command(file: Graph, json: Json = False, quiet: Quiet = False) -> None:
+    """Show nodes, shapes, parameters and metadata of a graph."""
+    from nirbridge.cli.failure import about
+    from nirbridge.cli.inputs import read_graph
+
+    with about(file):
+        value = described(file, read_graph(file))
+    Output(json, quiet).result(value, lambda console: _show(console, value))
+
+
+def described(file: Path, graph: nir.NIRGraph) -> dict[str, Any]:
+    """The graph as plain values (schema ``nirbridge.inspect/1``)."""
+    from nirbridge.graph import digest, execution_order, read_metadata, recurrent_edges
+
+    metadata = read_metadata(graph)
+    nodes = [_node(name, graph.nodes[name]) for name in _order(graph, execution_order(graph))]
+    return {
+        "schema": SCHEMA,
+        "file": str(file),
+        "digest": digest(graph),
+        "nodes": nodes,
+        "parameters": sum(node["parameters"] for node in nodes),
+        "edges": sorted([a, b] for a, b in graph.edges),
+        "recurrent": [list(edge) for edge in recurrent_edges(graph)],
+        "metadata": None if metadata is None else metadata.model_dump(by_alias=True, exclude_none=True),
+    }
+
+
+def _order(graph: nir.NIRGraph, order: list[str]) -> list[str]:
+    """Execution order, then the nodes that it does not reach."""
+    return [*order, *sorted(set(graph.nodes) - set(order))]
+
+
+def _node(name: str, node: Any) -> dict[str, Any]:
+    import nir
+    import numpy as np
+
+    from nirbridge.graph.digest import node_fields
+
+    if isinstance(node, nir.NIRGraph):
+        inner = [_node(child, node.nodes[child]) for child in sorted(node.nodes)]
+        return {
+            "name": name,
+            "type": "NIRGraph",
+            "input": None,
+            "output": None,
+            "parameters": sum(child["parameters"] for child in inner),
+            "fields": {},
+            "nodes": inner,
+        }
+    fields: dict[str, Any] = {}
+    count = 0
+    for key, value in sorted(node_fields(node).items()):
+        if value is None or isinstance(value, str | bytes):
+            fields[key] = value
+            continue
+        array = np.asarray(value)
+        if array.dtype.kind in "iufb" and array.size and key not in ("shape", "input_shape"):
+            numbers = array.astype(np.float64)
+            fields[key] = {
+                "shape": list(array.shape),
+                "dtype": str(array.dtype),
+                "min": float(numbers.min()),
+                "max": float(numbers.max()),
+                "mean": float(numbers.mean()),
+            }
+            count += int(array.size) if array.dtype.kind == "f" else 0
+        else:
+            fields[key] = array.tolist()
+    return {
+        "name": name,
+        "type": type(node).__name__,
+        "input": _shape(node.input_type, "input"),
+        "output": _shape(node.output_type, "output"),
+        "parameters": count,
+        "fields": fields,
+        "quantized": "nirbridge_q" in node.metadata,
+    }
+
+
+def _shape(ports: dict[str, Any] | None, port: str) -> list[int] | None:
+    import numpy as np
+
+    if not ports or ports.get(port) is None:
+        return None
+    return [int(n) for n in np.asarray(ports[port]).reshape(-1) if n is not None]
+
+
+def _show(console: Console, value: dict[str, Any]) -> None:
+    rows = []
+    for node in value["nodes"]:
+        rows.append(
+            (
+                node["name"],
+                node["type"] + (" int" if node.get("quantized") else ""),
+                f"{_dims(node['input'])} → {_dims(node['output'])}",
+                f"{node['parameters']:,}" if node["parameters"] else "",
+                "  ".join(
+                    f"{key} {_field(field)}" for key, field in node["fields"].items() if key != "shape"
+                ),
+            )
+        )
+    console.print(table(("node", "type", "shape", "numbers", "parameters"), rows, right=("numbers",)))
+    console.print()
+    loops = {tuple(edge) for edge in value["recurrent"]}
+    edges = [f"{a} → {b}" + (" (recurrent)" if (a, b) in loops else "") for a, b in value["edges"]]
+    facts = [
+        ("edges", ", ".join(edges)),
+        ("digest", value["digest"]),
+        ("numbers", f"{value['parameters']:,}"),
+        *_facts(value["metadata"]),
+    ]
+    console.print(table(("", ""), facts))
+
+
+def _facts(metadata: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if metadata is None:
+        return [("metadata", "none: the file says no dt, state --dt to run it")]
+    facts = [
+        ("dt", f"{metadata['dt']:g} s"),
+        ("time unit", f"{metadata.get('time_unit', 1.0):g} s"),
+        ("profile", str(metadata.get("profile", "canonical"))),
+    ]
+    if metadata.get("semantics"):
+        facts.append(("semantics", ", ".join(f"{k}={v}" for k, v in metadata["semantics"].items())))
+    if metadata.get("readout"):
+        facts.append(("read-out", str(metadata["readout"])))
+    if metadata.get("classes"):
+        facts.append(("classes", ", ".join(metadata["classes"])))
+    if metadata.get("training"):
+        short = {k: v for k, v in metadata["training"].items() if isinstance(v, str | int | float)}
+        facts.append(("training", ", ".join(f"{k}={v}" for k, v in short.items())))
+    for entry in metadata.get("history", []):
+        options = ", ".join(f"{k}={v}" for k, v in entry["options"].items())
+        facts.append(("pass", f"{entry['pass']}({options})  {entry['before'][:8]} → {entry['after'][:8]}"))
+    return facts
+
+
+def _dims(shape: list[int] | None) -> str:
+    return "×".join(map(str, shape)) if shape else "?"
+
+
+def _field(field: Any) -> str:
+    if not isinstance(field, dict):
+        return str(field)
+    if field["min"] == field["max"]:
+        return f"{field['min']:.4g}"
+    return f"[{field['min']:.4g} … {field['max']:.4g}]"

@@ -1,0 +1,99 @@
+"""`nirbridge map`: which neurons sit on which core, and every limit with its headroom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from nirbridge.cli.options import Dt, Graph, Json, Quiet, TargetName, Unit
+from nirbridge.cli.output import Output, table
+from nirbridge.report.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SCHEMA = "nirbridge.map/1"
+ROW = 16  # cores in a row of the grid
+FILL = " ▁▂▃▄▅▆▇█"
+COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red", "white")
+
+
+def command(
+    file: Graph,
+    target: TargetName,
+    dt: Dt = None,
+    unit: Unit = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show the placement of a graph on a target.
+
+    The exit code is 4 where it does not fit.
+    """
+    from nirbridge.cli.inputs import graph_of, target_of
+    from nirbridge.errors import DoesNotFit
+    from nirbridge.passes import Pipeline
+
+    out = Output(json, quiet)
+    chosen = target_of(target)
+    refused: DoesNotFit | None = None
+    with graph_of(file, dt, unit) as graph:
+        lowered = Pipeline(tuple(chosen.passes(graph)))(graph)
+        try:
+            placement = chosen.compile(lowered).placement
+        except DoesNotFit as error:
+            if error.placement is None:
+                raise
+            refused, placement = error, error.placement
+    value = {"schema": SCHEMA, "file": str(file), **placement.as_dict(), "target": target}
+    out.result(value, lambda console: _show(console, value))
+    if refused is not None:
+        raise refused
+    if not placement.fits:
+        raise typer.Exit(4)
+
+
+def _show(console: Console, value: dict[str, Any]) -> None:
+    word = value["core_name"]
+    many = word + ("es" if word.endswith("s") else "s")
+    available = f" of {value['available']}" if value["available"] else ""
+    console.print(f"{printable(value['target'])}: {value['used']}{available} {many} in use")
+    if value["cores"]:
+        console.print()
+        _grid(console, value["cores"])
+        console.print()
+    rows = [
+        (
+            limit["name"],
+            limit["where"],
+            f"{limit['used']:,.6g}",
+            "–" if limit["limit"] is None else f"{limit['limit']:,.6g}",
+            limit["unit"],
+            "–" if limit["headroom"] is None else f"{100 * limit['headroom']:.1f} %",
+            limit["basis"],
+        )
+        for limit in sorted(value["limits"], key=lambda x: 2.0 if x["headroom"] is None else x["headroom"])
+    ]
+    right = ("used", "of", "headroom")
+    console.print(table(("limit", "where", "used", "of", "unit", "headroom", "basis"), rows, right=right))
+
+
+def _grid(console: Console, cores: list[dict[str, Any]]) -> None:
+    """A cell a core, filled as far as its memory is; a line a node tells cores and neurons."""
+    from rich.text import Text
+
+    nodes = list(dict.fromkeys(core["node"] for core in cores))
+    colour = {node: COLOURS[at % len(COLOURS)] for at, node in enumerate(nodes)}
+    for start in range(0, len(cores), ROW):
+        line = Text(f"{cores[start]['index']:>6}  ")
+        for core in cores[start : start + ROW]:
+            level = min(max(round(core["memory"] * (len(FILL) - 1)), 1), len(FILL) - 1)
+            line.append(FILL[level] * 2 + " ", style=colour[core["node"]])
+        console.print(line)
+    for node in nodes:
+        mine = [core for core in cores if core["node"] == node]
+        neurons = sum(core["neurons"] for core in mine)
+        fullest = max(core["memory"] for core in mine)
+        label = f"{len(mine)} × {printable(node)}: {neurons:,} neurons, memory up to {100 * fullest:.0f} %"
+        console.print(Text("        ■ ", style=colour[node]).append(label, style="default"))

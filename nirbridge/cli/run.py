@@ -1,0 +1,136 @@
+"""`nirbridge run`: a graph on one target, with accuracy, activity and cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nirbridge.cli.options import Batch, Data, DryRun, Dt, Graph, Json, Quiet, Samples, TargetName, Unit
+from nirbridge.cli.output import Output, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SCHEMA = "nirbridge.run-result/1"
+
+
+def command(
+    context: typer.Context,
+    file: Graph,
+    target: TargetName,
+    data: Data,
+    samples: Samples = None,
+    record: Annotated[
+        list[str] | None, typer.Option("--record", metavar="NODE", help="Keep this node's spikes; repeat it.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="REC.nir", help="Write the recorded spikes.")
+    ] = None,
+    batch: Batch = 64,
+    dt: Dt = None,
+    unit: Unit = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Run a graph on a target: accuracy, activity, cost."""
+    from nirbridge import evaluate
+    from nirbridge.cli.inputs import data_of, graph_of, target_of
+    from nirbridge.cli.provenance import Provenance
+
+    out = Output(json, quiet)
+    chosen = target_of(target)
+    probes = list(record or [])
+    if output is not None and not probes:
+        from nirbridge.errors import UsageError
+
+        raise UsageError(
+            f"-o {output} is given but nothing is recorded", code="NB700", fix="name nodes with --record NODE"
+        )
+    options = {"target": target, "samples": samples, "record": probes, "batch": batch, "dt": dt, "unit": unit}
+    provenance = Provenance("run", context.obj, options, [file, data])
+    with graph_of(file, dt, unit) as graph:
+        loaded = data_of(data, graph, samples)
+        with out.progress(f"running {target}", len(loaded)) as progress:
+            result = evaluate.run(graph, chosen, loaded, record=probes, batch=batch, progress=progress)
+    value = _value(file, data, target, result, len(loaded))
+    if output is not None and not dry_run:
+        from nirbridge.io import write_spikes
+
+        write_spikes(output, dict(result.recording.spikes))
+        provenance.write(output)
+        out.note(f"wrote {output} ({', '.join(result.recording.spikes)})")
+    out.result(value, lambda console: _show(console, value))
+
+
+def _value(file: Path, data: Path, target: str, result: Any, samples: int) -> dict[str, Any]:
+    recording = result.recording
+    sizes = {p.name: p.size for p in _populations(result.program.graph)}
+    per_neuron = {
+        node: float(counts["spikes"].mean()) / sizes[node]
+        for node, counts in recording.counts.items()
+        if "spikes" in counts and sizes.get(node) and len(counts["spikes"])
+    }
+    return {
+        "schema": SCHEMA,
+        "file": str(file),
+        "data": str(data),
+        "target": target,
+        "n_samples": samples,
+        "accuracy": result.accuracy,
+        "accuracy_se": result.accuracy_se,
+        "correct": result.correct,
+        "cut_spikes": result.cut_spikes,
+        "predictions": None if result.predictions is None else list(result.predictions),
+        "spikes_per_neuron": per_neuron,
+        "counts": {
+            node: {key: int(values.sum()) for key, values in counts.items()}
+            for node, counts in recording.counts.items()
+        },
+        "wall_s": recording.wall_s,
+        "cost": result.cost.as_dict(),
+    }
+
+
+def _populations(graph: Any) -> Any:
+    from nirbridge.network import build
+
+    network = build(graph)
+    return [network.populations[at] for at in network.neurons]
+
+
+def _show(console: Console, value: dict[str, Any]) -> None:
+    from nirbridge.report.numbers import interval, per_text, share
+
+    cost = value["cost"]
+    facts: list[tuple[str, str]] = [("target", value["target"]), ("samples", str(value["n_samples"]))]
+    if value["accuracy"] is not None:
+        error = f" ± {share(value['accuracy_se'])}" if value["accuracy_se"] is not None else ""
+        facts.append(("accuracy", f"{share(value['accuracy'])}{error} ({value['correct']} correct)"))
+    else:
+        facts.append(("accuracy", "no labels"))
+    for node, spikes in value["spikes_per_neuron"].items():
+        facts.append(("spikes per neuron", f"{node} {spikes:.2f} per sample"))
+    if value["cut_spikes"]:
+        facts.append(("cut off", f"{value['cut_spikes']} input spikes beyond the duration"))
+    for name in ("energy", "latency"):
+        total = cost[name]
+        if total is None:
+            facts.append((name, "unknown: no basis for a figure"))
+            continue
+        scope = f", {cost['scope']}" if name == "energy" else ""
+        extrapolated = ", extrapolated" if cost["extrapolated"] else ""
+        facts.append(
+            (
+                name,
+                f"{interval(total)} per {per_text(total['per'], cost['batch'])}{scope}; "
+                f"{total['basis']}: {total['source']}{extrapolated}",
+            )
+        )
+    if cost["static_share"] is not None and cost["static_share"] > 0.5:
+        facts.append(("static share", f"{100 * cost['static_share']:.0f} %: time and idle policy decide"))
+    for note in cost["notes"]:
+        facts.append(("note", note))
+    console.print(table(("", ""), facts))

@@ -1,0 +1,114 @@
+"""`nirbridge train`: fit a graph as a configuration says, with a bar, a checkpoint and a run file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nirbridge.cli.options import DryRun, Json, Quiet
+from nirbridge.cli.output import Output, plain
+
+if TYPE_CHECKING:
+    from nirbridge.protocols import TrainStats
+
+SCHEMA = "nirbridge.train/1"
+
+
+def command(
+    context: typer.Context,
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="A training.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="NET.nir", help="The trained graph.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Replace a value; repeat it.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Replaces the seed of the configuration.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Train a graph as a configuration says.
+
+    Ctrl-C leaves a checkpoint that --resume goes on from.
+    """
+    from nirbridge import evaluate
+    from nirbridge.cli.failure import about
+    from nirbridge.cli.inputs import format_of
+    from nirbridge.cli.provenance import Provenance
+    from nirbridge.errors import BadInput
+    from nirbridge.graph import digest
+
+    out = Output(json, quiet)
+    writer = format_of(output)
+    changes = list(overrides or [])
+    if not config.is_file():
+        raise BadInput(
+            f"{config}: no such file, expected a configuration", code="NB001", fix="check the name"
+        )
+    if dry_run:
+        with about(config):
+            checked = evaluate.read_config(config, overrides=changes, seed=seed)
+        value = {"schema": SCHEMA, "output": None, "config": plain(checked)}
+        out.result(value, lambda console: console.print(f"{config} is valid; would write {output}"))
+        return
+    options = {"set": changes, "resume": resume}
+    provenance = Provenance("train", context.obj, options, [config], seed)
+    try:
+        with about(config), _progress(out) as on_step:
+            trained = evaluate.train(
+                config, overrides=changes, seed=seed, out=output, resume=resume, on_step=on_step
+            )
+    except KeyboardInterrupt:
+        out.note(f"stopped; go on with: nirbridge train {config} -o {output} --resume")
+        raise
+    writer.write(output, trained.graph)
+    digests = digest(trained.graph)
+    size = output.stat().st_size
+    provenance.write(output, digest=digests, curve=plain(trained.curve), train_seconds=trained.seconds)
+    value = {
+        "schema": SCHEMA,
+        "output": str(output),
+        "digest": digests,
+        "seconds": trained.seconds,
+        "curve": plain(trained.curve),
+    }
+    line = f"wrote {output} ({len(trained.graph.nodes)} nodes, {size / 1e6:.1f} MB, digest {digests[:6]}…)"
+    out.result(value, lambda console: console.print(line, soft_wrap=True))
+
+
+@contextmanager
+def _progress(out: Output) -> Iterator[Callable[[TrainStats], None]]:
+    """A bar with loss and accuracy on a terminal, else a line an epoch."""
+    import sys
+
+    if out.quiet or not sys.stderr.isatty():
+        yield lambda stats: out.note(_line(stats)) if stats.epoch_done else None
+        return
+    from nirbridge.cli.progress import bar
+
+    with bar() as progress:
+        task: Any = progress.add_task("compiling kernels (first run only) …", total=None)
+
+        def step(stats: TrainStats) -> None:
+            progress.update(
+                task,
+                total=stats.epochs * stats.epoch_samples,
+                completed=stats.epoch * stats.epoch_samples + (0 if stats.epoch_done else stats.samples),
+                description=_line(stats),
+            )
+
+        yield step
+
+
+def _line(stats: TrainStats) -> str:
+    valid = "" if stats.valid_accuracy is None else f"  valid {stats.valid_accuracy:.3f}"
+    return (
+        f"epoch {stats.epoch}/{stats.epochs}  loss {stats.loss:.3f}  train {stats.accuracy:.3f}{valid}  "
+        f"spikes/neuron {stats.spikes_per_neuron:.1f}  silent {100 * stats.silent:.0f} %"
+    )

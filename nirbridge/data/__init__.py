@@ -1,0 +1,6 @@
+"""Labelled spike trains and how they are varied while training; reading files is `nirbridge.io`."""
+
+from nirbridge.data.channel_shift import ChannelShift
+from nirbridge.data.dataset import Augmentation, Dataset
+
+__all__ = ["Augmentation", "ChannelShift", "Dataset"]

@@ -1,0 +1,31 @@
+"""Augmentation: all channels of a sample moved by one random number of places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from nirbridge.data.dataset import Dataset
+from nirbridge.spikes import Spikes
+
+
+@dataclass(frozen=True)
+class ChannelShift:
+    """Add one integer from U{−channels … channels} per sample to all its units; outside is dropped.
+
+    The shift of Nowotny et al. 2022 (arXiv 2212.01232, one draw a sample).
+    """
+
+    channels: int
+
+    def __call__(self, data: Dataset, rng: Generator) -> Dataset:
+        spikes = data.spikes
+        shift = rng.integers(-self.channels, self.channels + 1, spikes.n_samples)
+        units = spikes.units + np.repeat(shift, spikes.counts()).astype(np.int32)
+        keep = (units >= 0) & (units < spikes.n_units)
+        offsets = np.concatenate([[0], np.cumsum(keep)])[spikes.offsets]
+        values = None if spikes.values is None else spikes.values[keep]
+        moved = Spikes(spikes.times[keep], units[keep], offsets, spikes.n_units, spikes.duration, values)
+        return data.with_spikes(moved)

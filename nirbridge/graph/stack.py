@@ -1,0 +1,81 @@
+"""Generate a stack of layers to start a training from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import nir
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from nirbridge.graph.copying import make
+
+
+def layered(
+    *,
+    inputs: int,
+    hidden: Sequence[int],
+    outputs: int,
+    dt: float,
+    rng: Generator,
+    recurrent: bool = False,
+    tau_mem: float = 0.02,
+    tau_syn: float = 0.005,
+    threshold: float = 1.0,
+    input_mean: float = 0.03,
+    input_sd: float = 0.01,
+    hidden_mean: float = 0.0,
+    hidden_sd: float = 0.1,
+    recurrent_sd: float = 0.02,
+    output_mean: float = 0.0,
+    output_sd: float = 0.03,
+) -> nir.NIRGraph:
+    """Input → hidden CubaLIF layers (``hidden1``, …, each with a Linear in a loop if ``recurrent``) → CubaLI.
+
+    tau_mem, tau_syn, dt in seconds; weights are normal with the given mean and standard deviation.
+    With exact decay and matched gain a weight w is the jump of I per spike and I drives V as
+    in continuous time: w_in = 1/(1−e^(−dt/τ_s)), r = κ(dt)/(1−e^(−dt/τ_m)) (EVENTPROP.md §1, SEMANTICS.md R5).
+    The graph carries no metadata; nodes: input, w1, hidden1, r1, …, w_out, out, output.
+    """
+    sizes = [inputs, *hidden, outputs]
+    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(input_type=np.array([inputs]))}
+    edges: list[tuple[str, str]] = []
+    before = "input"
+
+    def draw(mean: float, sd: float, post: int, pre: int) -> NDArray[np.float32]:
+        return rng.normal(mean, sd, (post, pre)).astype(np.float32)
+
+    for layer, n in enumerate(hidden, start=1):
+        mean, sd = (input_mean, input_sd) if layer == 1 else (hidden_mean, hidden_sd)
+        weight, neuron = f"w{layer}", f"hidden{layer}"
+        nodes[weight] = nir.Linear(weight=draw(mean, sd, n, sizes[layer - 1]))
+        nodes[neuron] = nir.CubaLIF(
+            **_time_constants(n, tau_mem, tau_syn, dt),
+            v_threshold=np.full(n, threshold, np.float32),
+            v_reset=np.zeros(n, np.float32),
+        )
+        edges += [(before, weight), (weight, neuron)]
+        if recurrent:
+            nodes[f"r{layer}"] = nir.Linear(weight=draw(0.0, recurrent_sd, n, n))
+            edges += [(neuron, f"r{layer}"), (f"r{layer}", neuron)]
+        before = neuron
+    nodes["w_out"] = nir.Linear(weight=draw(output_mean, output_sd, outputs, sizes[-2]))
+    nodes["out"] = nir.CubaLI(**_time_constants(outputs, tau_mem, tau_syn, dt))
+    nodes["output"] = nir.Output(output_type=np.array([outputs]))
+    edges += [(before, "w_out"), ("w_out", "out"), ("out", "output")]
+    return make(nodes, edges)
+
+
+def _time_constants(n: int, tau_mem: float, tau_syn: float, dt: float) -> dict[str, NDArray[np.float32]]:
+    z = dt * (1.0 / tau_syn - 1.0 / tau_mem)
+    phi = 1.0 if abs(z) < 1e-12 else -np.expm1(-z) / z
+    kappa = dt / tau_mem * np.exp(-dt / tau_mem) * phi
+    values = {
+        "tau_syn": tau_syn,
+        "tau_mem": tau_mem,
+        "r": kappa / -np.expm1(-dt / tau_mem),
+        "v_leak": 0.0,
+        "w_in": 1.0 / -np.expm1(-dt / tau_syn),
+    }
+    return {name: np.full(n, value, np.float32) for name, value in values.items()}

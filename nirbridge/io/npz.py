@@ -1,0 +1,116 @@
+"""Labelled spikes in one ``.npz``: flat arrays times, units, offsets, labels."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.data import Dataset
+from nirbridge.io.atomic import atomic_path
+from nirbridge.io.spike_arrays import MAX_BYTES, SpikeArrays, refused, to_dataset
+
+_NEEDED = ("times", "units", "offsets")
+
+
+def read_npz(
+    path: Path, *, n_units: int | None = None, duration: float | None = None, max_bytes: int = MAX_BYTES
+) -> Dataset:
+    """Read flat spikes: ``times`` (n,) [s], ``units`` (n,), ``offsets`` (n_samples+1,), any dtype.
+
+    Optional: ``labels`` and ``groups`` (n_samples,), ``classes`` (strings), ``values`` (n,) of graded
+    spikes, ``n_units``, ``duration`` [s]. Nothing is unpickled. Raises `BadInput`: NB001 where the
+    file is no readable zip, NB507 where the arrays are missing, NB007 where it unpacks to more than
+    ``max_bytes``, and what `to_dataset` raises.
+    """
+    try:
+        arrays = _arrays(path, max_bytes)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as cause:
+        raise refused(
+            path,
+            f"not a readable .npz file ({cause}), expected a zip of numpy arrays without objects",
+            code="NB001",
+            fix="write or copy the file again",
+        ) from cause
+    missing = [name for name in _NEEDED if name not in arrays]
+    if missing:
+        found = ", ".join(f"{name} {value.shape}" for name, value in list(arrays.items())[:8]) or "nothing"
+        raise refused(
+            path,
+            f"no spikes in this .npz: found {found}; expected the flat arrays times [s], units and offsets",
+            code="NB507",
+            fix="write it with nirbridge.io.write_dataset, or encode images as spikes first",
+        )
+    classes = arrays.get("classes")
+    return to_dataset(
+        SpikeArrays(
+            times=_numbers(arrays["times"], path),
+            units=arrays["units"],
+            offsets=arrays["offsets"],
+            values=arrays.get("values"),
+            labels=arrays.get("labels"),
+            groups=arrays.get("groups"),
+            classes=() if classes is None else [str(name) for name in classes.reshape(-1)],
+            n_units=None if "n_units" not in arrays else _scalar(arrays["n_units"], path, "n_units"),
+            duration=None if "duration" not in arrays else _scalar(arrays["duration"], path, "duration"),
+        ),
+        path,
+        n_units=n_units,
+        duration=duration,
+    )
+
+
+def write_npz(path: Path, dataset: Dataset) -> None:
+    """Write flat spikes so that `read_npz` gives the same data set back; atomically."""
+    spikes = dataset.spikes
+    arrays: dict[str, NDArray[Any]] = {
+        "times": spikes.times,
+        "units": spikes.units,
+        "offsets": spikes.offsets,
+        "n_units": np.asarray(spikes.n_units),
+        "duration": np.asarray(spikes.duration),
+    }
+    if spikes.values is not None:
+        arrays["values"] = spikes.values
+    if dataset.labels is not None:
+        arrays["labels"] = dataset.labels
+        arrays["classes"] = np.asarray(dataset.classes, dtype=np.str_)
+    if dataset.groups is not None:
+        arrays["groups"] = dataset.groups
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def _arrays(path: Path, max_bytes: int) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(item.file_size for item in archive.infolist())
+    if size > max_bytes:
+        raise refused(
+            path,
+            f"unpacks to {size} bytes, expected at most {max_bytes}",
+            code="NB007",
+            fix="read it with a larger max_bytes if you trust the file",
+        )
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _numbers(array: NDArray[Any], path: Path) -> NDArray[Any]:
+    if array.dtype.kind not in "iuf":
+        raise refused(path, f"times have dtype {array.dtype}, expected seconds", fix="write the file again")
+    return array
+
+
+def _scalar(array: NDArray[Any], path: Path, name: str) -> float:
+    if array.size != 1 or array.dtype.kind not in "iuf":
+        raise refused(
+            path,
+            f"{name} has shape {array.shape} and dtype {array.dtype}, expected one number",
+            code="NB507",
+            fix="write the file again",
+        )
+    return float(array.reshape(-1)[0])

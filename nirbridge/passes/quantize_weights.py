@@ -1,0 +1,111 @@
+"""Integer weights, kept as the exact float values that the network then uses."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.errors import UsageError
+from nirbridge.graph import inline, replace_nodes
+from nirbridge.graph.quantization import KEY, Quantization, quantization_of
+from nirbridge.passes.weight_targets import weight_groups, weight_targets
+
+Scheme = Literal["max", "percentile", "mse", "power-of-two"]
+
+
+@dataclass(frozen=True)
+class QuantizeWeights:
+    """Replace weights by q·scale with q = clip(rint(w/scale), −Q, Q), Q = 2^(bits−1) − 1.
+
+    scheme: ``max`` max|w|/Q; ``percentile`` that percentile of |w| over nonzero w, /Q; ``mse`` the
+    best of max|w|/Q·k/64 for k = 16 … 64 by Σ(w−ŵ)²; ``power-of-two`` 2^ceil(log2(max|w|/Q)).
+    granularity: one scale per ``tensor``, per ``population`` (all arrays that enter a node share it:
+    what loihi2 and spinnaker2 need) or per output ``channel``. Biases stay as they are. The integers
+    go to ``node.metadata["nirbridge_q"]`` (NIR_TOOLKIT.md §5, §8).
+
+    What stays equal: nothing; a weight errs by half a scale at most where it is not clipped.
+    Weights that carry integers of the asked kind already are kept.
+    """
+
+    bits: int = 8
+    scheme: Scheme = "max"
+    percentile: float = 99.9
+    granularity: Literal["tensor", "population", "channel"] = "population"
+    name: ClassVar[str] = "quantize-weights"
+    law: ClassVar[str] = "error ≤ half a step where not clipped"
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.bits <= 8:
+            raise UsageError(f"quantize-weights: bits is {self.bits}, expected 2 to 8", code="NB701")
+        if not 0 < self.percentile <= 100:
+            raise UsageError(
+                f"quantize-weights: percentile is {self.percentile:g}, expected above 0 and at most 100",
+                code="NB701",
+            )
+
+    def __call__(self, graph: nir.NIRGraph, /) -> nir.NIRGraph:
+        flat = inline(graph)
+        if self.granularity == "population":
+            groups = weight_groups(flat)
+        else:
+            groups = [[name] for name in weight_targets(flat)]
+        changed: dict[str, nir.NIRNode] = {}
+        for names in groups:
+            if not self._done(flat, names):
+                changed |= self._quantised(flat, names)
+        return replace_nodes(flat, changed)
+
+    def _done(self, graph: nir.NIRGraph, names: list[str]) -> bool:
+        found = [quantization_of(graph.nodes[name], name) for name in names]
+        kept = [q for q in found if q is not None and q.bits == self.bits]
+        if len(kept) < len(names):
+            return False
+        if self.granularity == "channel":
+            return all(q.axis == 0 for q in kept)
+        return all(q.axis == -1 and q.scale.tobytes() == kept[0].scale.tobytes() for q in kept)
+
+    def _quantised(self, graph: nir.NIRGraph, names: list[str]) -> dict[str, nir.NIRNode]:
+        weights = {name: np.asarray(graph.nodes[name].weight, dtype=np.float64) for name in names}
+        axis = -1
+        if self.granularity == "channel":
+            axis = 0
+            (weight,) = weights.values()
+            scale = np.array([self._scale(row.reshape(-1)) for row in weight], dtype=np.float32)
+        else:
+            joined = np.concatenate([w.reshape(-1) for w in weights.values()])
+            scale = np.array([self._scale(joined)], dtype=np.float32)
+        result = {}
+        top = 2 ** (self.bits - 1) - 1
+        for name, weight in weights.items():
+            step = scale.astype(np.float64)
+            step = step.reshape(-1, *[1] * (weight.ndim - 1)) if axis == 0 else step[0]
+            q = np.clip(np.rint(weight / step), -top, top).astype(np.int8)
+            quantization = Quantization(q=q, scale=scale, bits=self.bits, axis=axis)
+            node = deepcopy(graph.nodes[name])
+            node.weight = quantization.weight()
+            node.metadata[KEY] = quantization.as_metadata()
+            result[name] = node
+        return result
+
+    def _scale(self, w: NDArray[np.float64]) -> np.float32:
+        """The scale of a flat array, rounded to float32; 1 where all weights are 0."""
+        top = 2 ** (self.bits - 1) - 1
+        magnitude = np.abs(w)
+        largest = float(magnitude.max(initial=0.0))
+        if largest == 0.0:
+            return np.float32(1.0)
+        if self.scheme == "percentile":
+            return np.float32(np.percentile(magnitude[magnitude > 0], self.percentile) / top)
+        if self.scheme == "power-of-two":
+            return np.float32(2.0 ** np.ceil(np.log2(largest / top)))
+        if self.scheme == "mse":
+            steps = np.float32(largest / top * np.arange(16, 65) / 64).astype(np.float64)
+            errors = [np.sum((w - np.clip(np.rint(w / s), -top, top) * s) ** 2) for s in steps]
+            best = len(errors) - 1 - int(np.argmin(errors[::-1]))
+            return np.float32(steps[best])
+        return np.float32(largest / top)

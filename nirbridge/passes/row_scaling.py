@@ -1,0 +1,75 @@
+"""Multiply what arrives at a population, neuron by neuron, inside the weight nodes in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.errors import Finding, Unsupported
+from nirbridge.graph.quantization import KEY
+
+ROUNDING = 1e-6
+
+
+def is_one(factor: NDArray[np.float64]) -> bool:
+    """True where a factor differs from 1 by no more than float32 storage explains."""
+    return bool(np.all(np.abs(factor - 1.0) <= ROUNDING))
+
+
+def scale_rows(
+    graph: nir.NIRGraph, factors: Mapping[str, NDArray[np.float64]], reason: str
+) -> dict[str, nir.NIRNode]:
+    """New weight nodes such that node n receives ``factors[n]·x``; W and bias rows are scaled.
+
+    factors: node name -> (size,) float64. Raises `Unsupported` (NB202) where something other than a
+    Linear or Affine feeds the node, or a weight node feeds two nodes whose factors differ, and
+    (NB212) where a weight is already quantised.
+    """
+    wanted: dict[str, NDArray[np.float64]] = {}
+    for a, b in graph.edges:
+        if b not in factors or is_one(factors[b]):
+            continue
+        node = graph.nodes[a]
+        if not isinstance(node, nir.Linear | nir.Affine):
+            raise _refused(
+                "NB202",
+                b,
+                f"node '{b}' is fed by '{a}' ({type(node).__name__}), {reason} needs a Linear or Affine there",
+                "put an identity Linear between the two",
+            )
+        if KEY in node.metadata:
+            raise _refused(
+                "NB212",
+                a,
+                f"node '{a}' is quantised already, {reason} would change its weights",
+                "run this pass before quantize-weights",
+            )
+        others = [t for s, t in graph.edges if s == a and t != b]
+        if any(t not in factors or not np.array_equal(factors[t], factors[b]) for t in others):
+            raise _refused(
+                "NB202",
+                a,
+                f"weight node '{a}' feeds '{b}' and {', '.join(map(repr, others))}, which need other scales",
+                "give each target its own copy of the weight node",
+            )
+        wanted[a] = factors[b]
+    result: dict[str, nir.NIRNode] = {}
+    for name, factor in wanted.items():
+        node = deepcopy(graph.nodes[name])
+        weight = np.asarray(node.weight)
+        rows = factor.reshape(weight.shape[:-1])
+        node.weight = (weight.astype(np.float64) * rows[..., None]).astype(weight.dtype)
+        if isinstance(node, nir.Affine):
+            bias = np.asarray(node.bias)
+            node.bias = (bias.astype(np.float64) * rows).astype(bias.dtype)
+        result[name] = node
+    return result
+
+
+def _refused(code: str, node: str, message: str, fix: str) -> Unsupported:
+    finding = Finding(code=code, level="error", node=node, message=message, fix=fix)
+    return Unsupported(message, code=code, fix=fix, findings=[finding])

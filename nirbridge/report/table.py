@@ -1,0 +1,87 @@
+"""The comparison as a table in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from nirbridge.report.numbers import interval, per_text, percent, share, signed
+from nirbridge.report.text import printable
+from nirbridge.report.types import Report, TargetResult
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLUMNS = (
+    "target",
+    "accuracy",
+    "change (paired)",
+    "spikes agree",
+    "first difference",
+    "energy/sample",
+    "latency",
+    "basis",
+)
+
+
+def comparison(report: Report) -> Table:
+    """One row a target; what is not per sample says so in its cell."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in COLUMNS:
+        table.add_column(name, overflow="fold")
+    for at, result in enumerate(report.results):
+        table.add_row(*(Text(printable(cell)) for cell in row(result, first=at == 0)))
+    return table
+
+
+def row(result: TargetResult, *, first: bool = False) -> tuple[str, ...]:
+    """The cells of one target, in the order of `COLUMNS`."""
+    versus = result.versus
+    difference = "–"
+    agree = "100 %" if first else "–"
+    if versus is not None:
+        agree = "–" if versus.spikes_agree is None else percent(versus.spikes_agree)
+        difference = "none" if versus.first_difference is None else str(versus.first_difference)
+    return (
+        result.target,
+        "–" if result.accuracy is None else share(result.accuracy),
+        change_text(result),
+        agree,
+        "–" if first else difference,
+        cost_text(result.cost, "energy"),
+        cost_text(result.cost, "latency"),
+        basis_text(result.cost),
+    )
+
+
+def change_text(result: TargetResult) -> str:
+    """ "−1 of 160 (±1.3)": samples right here minus right on the first target, with its error."""
+    if result.versus is None or result.versus.change is None:
+        return "–"
+    change = result.versus.change
+    return f"{signed(change.change)} of {change.n} (±{change.se:.1f})"
+
+
+def cost_text(cost: Mapping[str, Any] | None, name: str) -> str:
+    """Energy or latency with its interval; names what it is per where that is not the sample."""
+    if cost is None or cost[name] is None:
+        return "–"
+    total = cost[name]
+    per = "" if total["per"] == "sample" else f" per {per_text(total['per'], cost['batch'])}"
+    return f"{interval(total)}{per}"
+
+
+def basis_text(cost: Mapping[str, Any] | None) -> str:
+    """Basis and source of the energy (else the latency), and the worst held-out row."""
+    if cost is None:
+        return "–"
+    total = cost["energy"] or cost["latency"]
+    text = f"{total['basis']}: {total['source']}"
+    held_out = [r for r in cost["residuals"] if r["role"] == "validation"]
+    if held_out:
+        worst = max(held_out, key=lambda r: abs(float(r["error_pct"])))
+        text += f", held-out row {worst['error_pct']:+.1f} %"
+    return text + (", extrapolated" if cost["extrapolated"] else "")

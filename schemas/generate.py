@@ -1,0 +1,53 @@
+"""Write the published JSON Schemas next to this script, from the models in the code.
+
+python schemas/generate.py          write them
+python schemas/generate.py --check  exit 1 where a file differs from the code
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nirbridge.cost.coefficients import Coefficients
+from nirbridge.graph import GraphMetadata
+
+FOLDER = Path(__file__).parent
+
+# File stem -> its schema. A new published model is one more line.
+SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "coefficients": Coefficients.model_json_schema,
+    "graph-metadata": lambda: GraphMetadata.model_json_schema(by_alias=True),
+}
+
+
+def published() -> dict[str, str]:
+    """The text of every schema file, by file name."""
+    return {
+        f"{name}.json": json.dumps(schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        for name, schema in SCHEMAS.items()
+    }
+
+
+def differing() -> list[str]:
+    """Names of the files that differ from the code, are missing, or that no model stands behind."""
+    texts = published()
+    there = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.json")}
+    return sorted(name for name in texts.keys() | there.keys() if texts.get(name) != there.get(name))
+
+
+def main(arguments: list[str]) -> int:
+    if arguments == ["--check"]:
+        for name in differing():
+            print(f"{name} differs from the code; run: python schemas/generate.py", file=sys.stderr)
+        return 1 if differing() else 0
+    for name, text in published().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,5 @@
+"""The target Loihi 2: bit-accurate to Lava's fixed-point process models, with mapping and cost."""
+
+from nirbridge_loihi2.target import Loihi2
+
+__all__ = ["Loihi2"]

@@ -1,0 +1,248 @@
+"""A graph compiled for Loihi 2: batches over threads, recordings in the graph's own units, cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.cost import Cost
+from nirbridge.errors import BadInput
+from nirbridge.network import Network
+from nirbridge.placement import Placement
+from nirbridge.recording import Counts, Recording
+from nirbridge.spikes import Spikes
+from nirbridge_loihi2 import kernels, timing
+from nirbridge_loihi2.cost import chip_cost
+from nirbridge_loihi2.lowering import Lowered
+from nirbridge_loihi2.mapping import Partition
+from nirbridge_loihi2.simulate import Events, Outcome, State, events, simulate
+from nirbridge_loihi2.tables import tables
+
+if TYPE_CHECKING:
+    from nirbridge_loihi2.target import Loihi2
+
+_STATE: dict[str, State] = {"v": "v", "i": "u", "x": "a"}
+
+
+class Loihi2Program:
+    """Integers, placement and the compiled loop of one graph."""
+
+    def __init__(
+        self,
+        target: Loihi2,
+        graph: nir.NIRGraph,
+        network: Network,
+        lowered: Lowered,
+        parts: Sequence[Partition],
+        placement: Placement,
+    ) -> None:
+        self.target, self.graph, self.placement = target, graph, placement
+        self.lowered, self.parts = lowered, tuple(parts)
+        self._network = network
+        self._layer = {network.populations[at].name: k for k, at in enumerate(lowered.populations)}
+        (at,) = network.of_kind("input")
+        self._input = network.populations[at].name
+        (at,) = network.of_kind("output")
+        self._output_lag = lowered.lag[at]
+        self._tables = tables(lowered.network, [part.per_core for part in parts])
+        nothing = Spikes.from_events([], [], [], n_samples=1, n_units=1, duration=0.0)
+        simulate(self._tables, events(nothing, 1.0), 1, threads=1)  # compiles before any run is timed
+
+    def run(
+        self,
+        spikes: Spikes,
+        *,
+        record: Sequence[str] = (),
+        progress: Callable[[int], None] | None = None,
+    ) -> Recording:
+        """Run a batch for its steps plus as many as the output is late.
+
+        An input channel is binary in a step (further events of the step are counted as
+        ``loihi2_input_merged``); graded spikes carry the sum of their values. record: "h" for
+        spikes, "h:v", "h:i", "h:x" for float32 traces in the graph's units. progress: called with
+        the number of samples done so far.
+        """
+        dt = self._network.semantics.dt
+        n_steps = spikes.n_steps(dt)
+        ticks = n_steps + self._output_lag
+        inputs = events(self._checked(spikes), dt)
+        output = self._output_layer
+        spiking = self.lowered.network.layers[output].spiking
+        nodes, wanted = self._plan(record)
+        keep = {self._layer[name] for name in nodes if name != self._input}
+        traces = dict.fromkeys((layer, state) for _, layer, state in wanted)
+        if spiking:
+            keep.add(output)
+        else:
+            traces[output, "v"] = None
+        began = time.perf_counter()
+        outcomes = simulate(
+            self._tables,
+            inputs,
+            ticks,
+            keep=sorted(keep),
+            traces=list(traces),
+            threads=self.target.threads,
+            progress=progress,
+        )
+        wall = time.perf_counter() - began
+        return Recording(
+            output=self._spikes(outcomes, output, ticks * dt)
+            if spiking
+            else self._trace(outcomes, output, "v", ticks),
+            dt=dt,
+            n_steps=n_steps,
+            lag={p.name: lag for p, lag in zip(self._network.populations, self.lowered.lag, strict=True)},
+            output_lag=self._output_lag,
+            spikes={
+                name: self._sent(inputs, spikes, ticks)
+                if name == self._input
+                else self._spikes(outcomes, self._layer[name], ticks * dt)
+                for name in nodes
+            },
+            traces={name: self._trace(outcomes, layer, state, ticks) for name, layer, state in wanted},
+            counts=self._counts(outcomes, inputs, ticks),
+            wall_s=wall,
+        )
+
+    def cost(self, recording: Recording) -> Cost:
+        """Modelled energy and latency per sample (LOIHI2.md §5 and §6)."""
+        return chip_cost(recording, len(self.placement.cores), self.target.static_scope, self.target.board)
+
+    @property
+    def _output_layer(self) -> int:
+        (at,) = self._network.of_kind("output")
+        (source,) = self._network.drives[at].inputs
+        assert not isinstance(source, int)
+        return self.lowered.populations.index(source.population)
+
+    def _checked(self, spikes: Spikes) -> Spikes:
+        channels = self.lowered.network.n_inputs
+        if spikes.n_units > channels:
+            raise BadInput(
+                f"the data have {spikes.n_units} units, the graph's input has {channels}",
+                code="NB501",
+                fix="use the data set that the graph was trained on, or one with as many channels",
+            )
+        return spikes
+
+    def _plan(self, record: Sequence[str]) -> tuple[list[str], list[tuple[str, int, State]]]:
+        nodes: list[str] = []
+        wanted: list[tuple[str, int, State]] = []
+        for item in record:
+            node, colon, quantity = item.rpartition(":") if ":" in item else (item, "", "")
+            if node not in self._layer and node != self._input:
+                raise BadInput(
+                    f"no neuron node '{node}' in this graph",
+                    code="NB504",
+                    fix=f"record one of {', '.join([self._input, *self._layer])}",
+                )
+            if not colon and (node == self._input or self._spiking(node)):
+                nodes.append(node)
+            elif colon and quantity in self._quantities(node):
+                wanted.append((item, self._layer[node], _STATE[quantity]))
+            else:
+                kinds = ", ".join(f"{node}:{q}" for q in self._quantities(node)) or node
+                raise BadInput(f"'{item}' cannot be recorded", code="NB504", fix=f"record {kinds}")
+        return nodes, wanted
+
+    def _spiking(self, node: str) -> bool:
+        return self.lowered.network.layers[self._layer[node]].spiking
+
+    def _quantities(self, node: str) -> tuple[str, ...]:
+        if node == self._input:
+            return ()
+        cuba = self._network.populations[self.lowered.populations[self._layer[node]]].cuba
+        return ("v", "i", "x") if cuba else ("v", "x")
+
+    def _trace(
+        self, outcomes: Sequence[Outcome], layer: int, state: State, ticks: int
+    ) -> NDArray[np.float32]:
+        """V, I or x of a layer in the graph's units, (samples, ticks, n) float32."""
+        scaling = self.lowered.scaling[layer]
+        n = self.lowered.network.layers[layer].size
+        factor = {
+            "v": np.full(n, scaling.quantum / 64),
+            "u": scaling.current,
+            "a": np.full(n, scaling.scale),
+        }[state]
+        shift = scaling.input_bias if state == "a" else np.zeros(n)
+        result = np.empty((len(outcomes), ticks, n), np.float32)
+        for b, outcome in enumerate(outcomes):
+            result[b] = outcome.traces[layer, state] * factor + shift
+        return result
+
+    def _spikes(self, outcomes: Sequence[Outcome], layer: int, duration: float) -> Spikes:
+        first, last = self._tables.first[layer], self._tables.first[layer + 1]
+        mine = [(o.neuron >= first) & (o.neuron < last) for o in outcomes]
+        parts = [(o.step[m], o.neuron[m] - first) for o, m in zip(outcomes, mine, strict=True)]
+        offsets = np.concatenate([[0], np.cumsum([len(step) for step, _ in parts])]).astype(np.int64)
+        empty = np.zeros(0, np.int32)
+        step = np.concatenate([empty, *(step for step, _ in parts)])
+        unit = np.concatenate([empty, *(unit for _, unit in parts)]).astype(np.int32)
+        return Spikes(step * self._network.semantics.dt, unit, offsets, int(last - first), duration)
+
+    def _sent(self, inputs: Events, spikes: Spikes, ticks: int) -> Spikes:
+        """The messages that the input sent, one a channel and step."""
+        dt = self._network.semantics.dt
+        per_step = np.diff(inputs.at, axis=1)
+        step = np.concatenate([np.repeat(np.arange(row.size), row) for row in per_step] or [np.zeros(0)])
+        offsets = np.concatenate([[0], np.cumsum(per_step.sum(axis=1))])
+        unit = inputs.unit.astype(np.int32)
+        values = None if spikes.values is None else inputs.value.astype(np.int32)
+        return Spikes(step * dt, unit, offsets, self.lowered.network.n_inputs, ticks * dt, values)
+
+    def _counts(self, outcomes: Sequence[Outcome], inputs: Events, ticks: int) -> dict[str, Counts]:
+        n = len(outcomes)
+        table = (
+            np.stack([o.counts for o in outcomes])
+            if n
+            else np.zeros((0, len(self._layer), kernels.N_COUNTS), np.int64)
+        )
+        nothing = np.zeros(n, np.int64)
+        counts: dict[str, Counts] = {
+            self._input: {
+                "spikes": inputs.counts,
+                "synops": nothing,
+                "updates": nothing,
+                "saturated": nothing,
+                "loihi2_input_merged": inputs.merged,
+                **self._work(outcomes),
+            }
+        }
+        for name, k in self._layer.items():
+            layer = self.lowered.network.layers[k]
+            counts[name] = {
+                "spikes": table[:, k, kernels.SPIKES],
+                "synops": table[:, k, kernels.SYNOPS],
+                "updates": np.full(n, layer.size * ticks, np.int64),
+                "saturated": table[:, k, kernels.CLIPS],
+                "loihi2_u_wraps": table[:, k, kernels.WRAPS],
+                "loihi2_input_overflows": table[:, k, kernels.OVERFLOWS],
+                "loihi2_messages": table[:, k, kernels.ARRIVALS] * self.parts[k].filled,
+            }
+            if not layer.spiking:
+                counts[name]["loihi2_max_abs_v"] = table[:, k, kernels.PEAK]
+        return counts
+
+    def _work(self, outcomes: Sequence[Outcome]) -> Counts:
+        """Time above the cores' share, Σ_t max(t_0, …) in picoseconds, for every corner; chip-wide."""
+        most = max(core.neurons for core in self.placement.cores)
+        corners = timing.coefficients().corner_values()
+        names = [f"loihi2_work_ps_{corner}" for corner in corners]
+        rows = np.zeros((len(outcomes), len(names) + 2), np.int64)
+        for b, outcome in enumerate(outcomes):
+            synops, messages = outcome.busy.T
+            for at, values in enumerate(corners.values()):
+                seconds = timing.work_seconds(values, synops, messages, most)
+                rows[b, at] = round(float(seconds.sum()) * timing.PICO)
+                if at == 0:
+                    rows[b, -1] = int(np.count_nonzero(seconds > values["t_0"]))
+            rows[b, -2] = synops.sum()
+        columns = [*names, "loihi2_busiest_synops", "loihi2_busy_steps"]
+        return {name: rows[:, at] for at, name in enumerate(columns)}

@@ -1,0 +1,147 @@
+"""The target `loihi2`: Lava's fixed-point arithmetic, the compiler's mapping, a cited cost model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import nir
+
+from nirbridge.errors import DoesNotFit, Finding, NirbridgeError, Unsupported
+from nirbridge.graph import inline
+from nirbridge.network import Network, build
+from nirbridge.passes import QuantizeWeights, RescaleLif
+from nirbridge.placement import Placement
+from nirbridge.protocols import Pass
+from nirbridge_loihi2.lowering import Lowered, lower, lowering_findings
+from nirbridge_loihi2.mapping import Board, Partition, Split, demands, partition, place
+from nirbridge_loihi2.rules import findings_of, network_findings, node_findings
+
+if TYPE_CHECKING:
+    from nirbridge_loihi2.program import Loihi2Program
+
+_CODES = {
+    "cores": "NB601",
+    "synaptic memory": "NB602",
+    "neurons a core": "NB603",
+    "core memory": "NB604",
+    "neurons a chip": "NB603",
+    "synapses a chip": "NB606",
+    "synaptic delay": "NB208",
+}
+_FIXES = {
+    "cores": "use fewer neurons or synapses, split='packed', or a larger board",
+    "synaptic memory": "use fewer inputs into the layer",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loihi2:
+    """Runs a quantised graph as Lava's fixed-point process models do, bit for bit.
+
+    board: ``oheo-gulch`` (1 chip), ``kapoho-point`` (8), ``hala-point`` (1152).
+    static_scope: static power that the energy contains: the share that published rows attribute to
+    a network, or a whole idle chip. split: how a layer is spread over cores, as compiler logs show
+    (``logged``) or over as few as fit (``packed``). threads: 0 takes every core; spikes depend on
+    neither split nor threads.
+    """
+
+    board: Board = "oheo-gulch"
+    static_scope: Literal["attributed", "chip"] = "attributed"
+    split: Split = "logged"
+    threads: int = 0
+    name: ClassVar[str] = "loihi2"
+
+    def passes(self, graph: nir.NIRGraph) -> Sequence[Pass]:
+        """Gains into the weights (Lava's form), then int8 weights with one scale a population."""
+        return (RescaleLif(), QuantizeWeights())
+
+    def check(self, graph: nir.NIRGraph) -> list[Finding]:
+        """Everything that keeps the graph from running here, all at once.
+
+        Whether it fits is judged on the graph that `passes` make of it.
+        """
+        found, network, lowered = self._lowered(graph)
+        if lowered is None and network is not None:
+            lowered = self._lowered_after_passes(graph)
+        if lowered is not None:
+            found += _placement_findings(self._placed(lowered)[1])
+        return found
+
+    def compile(self, graph: nir.NIRGraph) -> Loihi2Program:
+        """Lower a quantised graph to integers (LOIHI2.md §3).
+
+        Supports one Input, Linear and Affine into LIF, CubaLIF and IF (recurrence and fan-in
+        included), and LI, CubaLI and I as read-outs, which never spike. Weights are q·s with one gain
+        g = w_in·g_s·r·g_m for the whole population (1 after `rescale-lif`; any other positive value
+        is taken into the quantum Δ = g·s); then v = 64·V/Δ.
+
+        What is lost: decays are rounded to 1/4096, thresholds to whole Δ, biases to 13 bits times a
+        power of two; a bias acts from the first tick, before a deep layer's input arrives, and behind a
+        synapse at its steady value; products are truncated toward zero; ``V ≥ θ`` becomes a strict ``>``.
+
+        Every synapse takes one step, so layer k comes k steps late (`Recording.lag`); paths of unequal
+        length are evened out by synaptic delays.
+
+        Raises `Unsupported` with every finding, and `DoesNotFit` with the placement.
+        """
+        found, network, lowered = self._lowered(graph)
+        errors = [finding for finding in found if finding.level == "error"]
+        if errors:
+            rest = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+            raise Unsupported(
+                errors[0].message + rest, code=errors[0].code, fix=errors[0].fix, findings=errors[1:]
+            )
+        assert network is not None and lowered is not None
+        parts, placement = self._placed(lowered)
+        over = _placement_findings(placement)
+        if over:
+            raise DoesNotFit(
+                over[0].message, code=over[0].code, placement=placement, fix=over[0].fix, findings=over[1:]
+            )
+        from nirbridge_loihi2.program import Loihi2Program
+
+        return Loihi2Program(self, graph, network, lowered, parts, placement)
+
+    def _lowered(self, graph: nir.NIRGraph) -> tuple[list[Finding], Network | None, Lowered | None]:
+        """Findings, the network where it could be built, its integers where no finding is an error."""
+        try:
+            found = node_findings(inline(graph))
+            if found:
+                return found, None, None
+            network = build(graph)
+            found = network_findings(network)
+            if not any(f.level == "error" and f.code in ("NB202", "NB106") for f in found):
+                found += lowering_findings(network)
+        except NirbridgeError as raised:
+            return findings_of(raised), None, None
+        if any(f.level == "error" for f in found):
+            return found, network, None
+        return found, network, lower(network)
+
+    def _lowered_after_passes(self, graph: nir.NIRGraph) -> Lowered | None:
+        try:
+            for change in self.passes(graph):
+                graph = change(graph)
+        except NirbridgeError:
+            return None
+        return self._lowered(graph)[2]
+
+    def _placed(self, lowered: Lowered) -> tuple[list[Partition], Placement]:
+        parts = [partition(demand, self.split) for demand in demands(lowered.network)]
+        return parts, place(parts, self.board)
+
+
+def _placement_findings(placement: Placement) -> list[Finding]:
+    found = []
+    for limit in placement.limits:
+        if limit.limit is not None and limit.used > limit.limit:
+            message = (
+                f"{limit.where}: {limit.name} is {limit.used:g}, {limit.used - limit.limit:g} above the "
+                f"limit of {limit.limit:g} {limit.unit} ({limit.basis})"
+            )
+            found.append(
+                Finding(code=_CODES[limit.name], level="error", message=message, fix=_FIXES.get(limit.name))
+            )
+    return found

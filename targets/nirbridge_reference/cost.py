@@ -1,0 +1,176 @@
+"""What a run costs: measured on this host, or the fitted model of a GPU board (ENERGY.md §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from nirbridge.cost import Coefficients, Cost, Interval, Residual, Term, Total, load, over_corners
+from nirbridge.cost.types import Basis
+from nirbridge.errors import Unsupported
+from nirbridge.network import Network
+from nirbridge.recording import Recording
+
+
+@cache
+def coefficients() -> Coefficients:
+    """The cited coefficients of this package."""
+    return load("nirbridge_reference")
+
+
+def host_cost(recording: Recording, threads: int) -> Cost:
+    """Latency as it was measured here; energy unknown: no power counter is read on a host yet."""
+    seconds = (recording.wall_s or 0.0) / max(recording.n_samples, 1)
+    source = f"wall time of this run, {threads} threads, batch of {recording.n_samples}"
+    latency = Total(
+        value=seconds, low=seconds, high=seconds, unit="s", basis="measured", source=source, per="sample"
+    )
+    term = Term(
+        name="host",
+        kind="dynamic",
+        quantity=None,
+        quantity_unit="J",
+        coefficient=None,
+        value=None,
+        low=None,
+        high=None,
+        unit="J",
+        basis="measured",
+        source="unknown: no power counter was read",
+    )
+    return Cost(
+        target="reference",
+        energy=None,
+        latency=latency,
+        energy_terms=(term,),
+        latency_terms=(),
+        scope="host",
+        batch=recording.n_samples,
+        ticks=recording.ticks,
+        tick_s=recording.dt,
+        scenario={"device": "host", "threads": threads},
+        notes=("latency is throughput: wall time of the batch divided by its samples",),
+    )
+
+
+def jetson_cost(network: Network, recording: Recording, batch: int) -> Cost:
+    """The Jetson Orin Nano fitted to six published rows: launch floor, work ∝ B·H and B·H².
+
+    lat = l_0 + l_bh·B·H; E_dyn = p_d·lat + e_bh·B·H + e_bhh·B·H²; E_tot = p_s·lat + E_dyn per batch,
+    every coefficient but p_s scaled by steps/1000 (ENERGY.md §4; the number of steps of the published
+    rows is not stated, 1000 is assumed). Raises `Unsupported` for a graph without hidden neurons.
+    """
+    hidden = [network.populations[at].size for at in network.neurons if network.populations[at].spiking]
+    if not hidden:
+        raise Unsupported(
+            "device 'jetson-orin-nano' is fitted to networks with spiking hidden neurons, the graph has none",
+            code="NB605",
+            fix="use reference:device=host",
+        )
+    data = coefficients()
+    h, steps = sum(hidden), recording.n_steps / 1000.0
+    power = {"base": "p_s", "dynamic-floor": "p_d", "synaptic-ops": "e_bhh", "neuron-updates": "e_bh"}
+
+    def latency_terms(c: Mapping[str, float]) -> dict[str, float]:
+        return {"launch-floor": c["l_0"] * steps, "work": c["l_bh"] * batch * h * steps}
+
+    def energy_terms(c: Mapping[str, float]) -> dict[str, float]:
+        seconds = sum(latency_terms(c).values())
+        return {
+            "base": c["p_s"] * seconds,
+            "dynamic-floor": c["p_d"] * seconds,
+            "neuron-updates": c["e_bh"] * batch * h * steps,
+            "synaptic-ops": c["e_bhh"] * batch * h * h * steps,
+        }
+
+    each_lat, latency = over_corners(data, latency_terms)
+    each, energy = over_corners(data, energy_terms)
+    band = {fit.quantity: max(abs(x) for x in fit.leave_one_out_band_pct) / 100 for fit in data.fits}
+    latency, energy = latency.widened(band["latency"]), energy.widened(band["total"])
+    extrapolated = not (256 <= h <= 1024 and (batch == 1 or 64 <= batch <= 128) and batch * h <= 65536)
+    source = data.sources["KWS"].cite
+
+    def term(name: str, value: Interval, unit: str, coefficient: str) -> Term:
+        return Term(
+            name=name,
+            kind="static" if name == "base" else "dynamic",
+            quantity=latency.value if unit == "J" and coefficient in ("p_s", "p_d") else float(batch * h),
+            quantity_unit="s" if coefficient in ("p_s", "p_d") else "neuron",
+            coefficient=coefficient,
+            value=value.value / (batch if unit == "J" else 1),
+            low=value.low / (batch if unit == "J" else 1),
+            high=value.high / (batch if unit == "J" else 1),
+            unit="J" if unit == "J" else "s",
+            basis="fitted",
+            source=source,
+        )
+
+    basis: Basis = "fitted"
+    per_sample = energy.scaled(1 / batch)
+    return Cost(
+        target="reference:device=jetson-orin-nano",
+        energy=Total(
+            value=per_sample.value,
+            low=per_sample.low,
+            high=per_sample.high,
+            unit="J",
+            basis=basis,
+            source=source,
+            per="sample",
+        ),
+        latency=Total(
+            value=latency.value,
+            low=latency.low,
+            high=latency.high,
+            unit="s",
+            basis=basis,
+            source=source,
+            per="batch",
+        ),
+        energy_terms=tuple(term(name, value, "J", power[name]) for name, value in each.items()),
+        latency_terms=tuple(
+            term(name, value, "s", "l_0" if name == "launch-floor" else "l_bh")
+            for name, value in each_lat.items()
+        ),
+        scope="board",
+        batch=batch,
+        ticks=recording.ticks,
+        tick_s=recording.dt,
+        scenario={"device": "jetson-orin-nano", "batch": batch, "steps_of_published_rows": "1000, assumed"},
+        extrapolated=extrapolated,
+        residuals=_residuals(data),
+        notes=("sparsity does not enter: the board computes every neuron in every step",),
+    )
+
+
+def jetson_model(batch: int, hidden: int) -> dict[str, float]:
+    """The model at 1000 steps: latency [s per batch], dynamic and total energy [J per sample]."""
+    c = coefficients().corner_values()["central"]
+    latency = c["l_0"] + c["l_bh"] * batch * hidden
+    dynamic = c["p_d"] * latency + c["e_bh"] * batch * hidden + c["e_bhh"] * batch * hidden**2
+    return {
+        "latency_s": latency,
+        "dynamic_j": dynamic / batch,
+        "total_j": (dynamic + c["p_s"] * latency) / batch,
+    }
+
+
+def _residuals(data: Coefficients) -> tuple[Residual, ...]:
+    result = []
+    for check in data.checks:
+        model = jetson_model(int(check.inputs["batch"]), int(check.inputs["hidden"]))
+        value = model[str(check.quantity)] * 1e3
+        middle = sum(check.published) / 2
+        result.append(
+            Residual(
+                row=check.id,
+                quantity=str(check.quantity),
+                published=check.published,
+                unit=check.unit,
+                model=value,
+                error_pct=100 * (value / middle - 1),
+                role=check.role,
+                source=data.sources[str(check.source)].cite,
+            )
+        )
+    return tuple(result)

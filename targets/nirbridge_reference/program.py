@@ -1,0 +1,251 @@
+"""A compiled graph on the reference: batches over threads, recordings, cost."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.cost import Cost
+from nirbridge.errors import BadInput
+from nirbridge.network import Source
+from nirbridge.placement import Core, Limit, Placement
+from nirbridge.recording import Counts, Recording
+from nirbridge.spikes import Spikes
+from nirbridge_reference.cost import host_cost, jetson_cost
+from nirbridge_reference.events import events_of
+from nirbridge_reference.lower import Lowered
+
+if TYPE_CHECKING:
+    from nirbridge_reference.target import Reference
+
+QUANTITIES = {"v": 0, "i": 1, "x": 2}
+
+
+class ReferenceProgram:
+    """A graph lowered to tables, and the loop that runs them."""
+
+    def __init__(self, target: Reference, lowered: Lowered, graph: nir.NIRGraph) -> None:
+        from nirbridge_reference.kernels import run_sample
+
+        self.target = target
+        self.lowered = lowered
+        self.graph = graph
+        self._run_sample = run_sample
+        network = lowered.network
+        self._inputs = network.of_kind("input")
+        self._outputs = network.of_kind("output")
+        self._spiking_output = self._output_source()
+        self._one(0, *self._no_events(), self._plan(()), 1)  # compiles, so that a run's time is its own
+
+    @property
+    def placement(self) -> Placement:
+        """One process; its memory has no limit that this target knows."""
+        network = self.lowered.network
+        weights = self.lowered.weights.nbytes
+        cores = tuple(
+            Core(
+                index=0,
+                node=network.populations[at].name,
+                first=0,
+                neurons=network.populations[at].size,
+                memory=0.0,
+            )
+            for at in network.neurons
+        )
+        limits = (Limit(name="weights", used=weights, limit=None, unit="byte", basis="measured"),)
+        return Placement(target="reference", core_name="process", cores=cores, limits=limits, available=1)
+
+    def run(
+        self,
+        spikes: Spikes,
+        *,
+        record: Sequence[str] = (),
+        progress: Callable[[int], None] | None = None,
+    ) -> Recording:
+        """Run a batch; samples are independent and spread over threads."""
+        network = self.lowered.network
+        dt = network.semantics.dt
+        plan = self._plan(record)
+        n_steps = spikes.n_steps(dt)
+        start, unit, value = events_of(spikes, network, n_steps)
+        began = time.perf_counter()
+        threads = self.target.threads or os.cpu_count() or 1
+        jobs = range(spikes.n_samples)
+        capacity = 4096
+
+        def job(b: int) -> tuple[Any, ...]:
+            window = start[b]
+            result = self._one(n_steps, window, unit, value, plan, capacity)
+            if result[0] > capacity:
+                result = self._one(n_steps, window, unit, value, plan, result[0])
+            if progress is not None:
+                progress(1)
+            return result
+
+        if threads == 1 or spikes.n_samples < 2:
+            results = [job(b) for b in jobs]
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                results = list(pool.map(job, jobs))
+        wall = time.perf_counter() - began
+        return self._recording(results, plan, n_steps, dt, wall)
+
+    def cost(self, recording: Recording) -> Cost:
+        """Measured on this host, or modelled for the device that the target names."""
+        if self.target.device == "jetson-orin-nano":
+            return jetson_cost(self.lowered.network, recording, self.target.batch)
+        return host_cost(recording, self.target.threads or os.cpu_count() or 1)
+
+    def _output_source(self) -> int | None:
+        """The spiking population that alone feeds the only Output, or None."""
+        network = self.lowered.network
+        if len(self._outputs) != 1:
+            return None
+        drive = network.drives[self._outputs[0]]
+        if len(drive.inputs) == 1 and isinstance(drive.inputs[0], Source):
+            at = drive.inputs[0].population
+            kind = network.populations[at].kind
+            if network.populations[at].spiking or kind == "input":
+                return at
+        return None
+
+    def _plan(self, record: Sequence[str]) -> dict[str, Any]:
+        network = self.lowered.network
+        recorded = np.zeros(len(network.populations), dtype=np.bool_)
+        traced: list[tuple[int, int, int]] = []
+        names: list[tuple[str, int, int]] = []
+        columns = 0
+        nodes: list[str] = []
+        for item in record:
+            node, _, quantity = item.rpartition(":") if ":" in item else (item, "", "")
+            at = network.index(node)
+            if not quantity:
+                if not network.populations[at].spiking and network.populations[at].kind != "input":
+                    raise BadInput(
+                        f"node '{node}' does not spike",
+                        code="NB504",
+                        fix=f"record its membrane with {node}:v",
+                    )
+                recorded[at] = True
+                nodes.append(node)
+            elif quantity in QUANTITIES:
+                size = network.populations[at].size
+                traced.append((at, QUANTITIES[quantity], columns))
+                names.append((item, columns, size))
+                columns += size
+            else:
+                raise BadInput(
+                    f"'{item}' names no quantity", code="NB504", fix=f"record {node}:v, {node}:i or {node}:x"
+                )
+        if self._spiking_output is not None:
+            recorded[self._spiking_output] = True
+        return {
+            "recorded": recorded,
+            "traced": np.array(traced, dtype=np.int64).reshape(-1, 3),
+            "names": names,
+            "columns": columns,
+            "nodes": nodes,
+        }
+
+    def _no_events(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]]:
+        return np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0, self.lowered.dtype)
+
+    def _one(
+        self,
+        n_steps: int,
+        start: NDArray[np.int64],
+        unit: NDArray[np.int64],
+        value: NDArray[np.floating],
+        plan: dict[str, Any],
+        capacity: int,
+    ) -> tuple[Any, ...]:
+        low = self.lowered
+        out_units = sum(low.network.populations[at].size for at in self._outputs)
+        trace = np.empty((n_steps, plan["columns"]), low.dtype)
+        output = np.empty((n_steps, out_units), low.dtype)
+        tape = np.empty((capacity, 4), np.int32)
+        counts = np.zeros((len(low.pops), 3), np.int64)
+        rows = self._run_sample(
+            n_steps,
+            start,
+            unit,
+            value,
+            low.ops,
+            low.pops,
+            low.weights,
+            low.bias,
+            low.parameters,
+            low.delay,
+            low.ring_size,
+            low.flags,
+            plan["traced"],
+            trace,
+            output,
+            plan["recorded"],
+            tape,
+            counts,
+        )
+        return rows, tape[: min(rows, capacity)], trace, output, counts
+
+    def _recording(
+        self, results: list[tuple[Any, ...]], plan: dict[str, Any], n_steps: int, dt: float, wall: float
+    ) -> Recording:
+        network = self.lowered.network
+        n = len(results)
+        duration = n_steps * dt
+        tapes = [r[1] for r in results]
+        sample = np.repeat(np.arange(n), [len(t) for t in tapes])
+        tape = np.concatenate(tapes) if tapes else np.zeros((0, 4), np.int32)
+
+        def spikes_of(at: int) -> Spikes:
+            rows = tape[:, 1] == at
+            chosen = tape[rows]
+            offsets = np.searchsorted(sample[rows], np.arange(n + 1))
+            graded = chosen[:, 3] if np.any(chosen[:, 3] != 1) else None
+            return Spikes(
+                chosen[:, 0] * dt, chosen[:, 2], offsets, network.populations[at].size, duration, graded
+            )
+
+        output: Spikes | NDArray[np.float32]
+        if self._spiking_output is not None:
+            output = spikes_of(self._spiking_output)
+        else:
+            units = sum(network.populations[at].size for at in self._outputs)
+            output = (
+                np.stack([r[3] for r in results]).astype(np.float32)
+                if n
+                else np.zeros((0, n_steps, units), np.float32)
+            )
+        traces = {
+            name: np.stack([r[2][:, column : column + size] for r in results])
+            for name, column, size in plan["names"]
+        }
+        counts: dict[str, Counts] = {}
+        table = (
+            np.stack([r[4] for r in results]) if n else np.zeros((0, len(network.populations), 3), np.int64)
+        )
+        for at, p in enumerate(network.populations):
+            if p.kind == "output":
+                continue
+            counts[p.name] = {
+                "spikes": table[:, at, 0],
+                "synops": table[:, at, 1],
+                "updates": table[:, at, 2],
+                "saturated": np.zeros(n, np.int64),
+            }
+        return Recording(
+            output=output,
+            dt=dt,
+            n_steps=n_steps,
+            spikes={name: spikes_of(network.index(name)) for name in plan["nodes"]},
+            traces=traces,
+            counts=counts,
+            wall_s=wall,
+        )

@@ -1,0 +1,110 @@
+"""Samples of a batch, one after the other in a thread: sort events, forward, loss, adjoint."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from nirbridge_eventprop.kernels import backward, forward, sort_events
+
+
+@njit(cache=True, nogil=True)
+def run_shard(
+    first: Any,
+    last: Any,
+    offsets: Any,
+    steps: Any,
+    units: Any,
+    labels: Any,
+    n_steps: Any,
+    dt: Any,
+    n_inputs: Any,
+    n_classes: Any,
+    sizes: Any,
+    par: Any,
+    weights: Any,
+    omega: Any,
+    logit_scale: Any,
+    a_mean: Any,
+    c_mean: Any,
+    omega_read: Any,
+    regular: Any,
+    slope_kind: Any,
+    slope_floor: Any,
+    learn: Any,
+    capacity: Any,
+    gradient: Any,
+    loss: Any,
+    logits: Any,
+    scores: Any,
+    counts: Any,
+    clamped: Any,
+    tape: Any,
+    tape_rows: Any,
+) -> Any:
+    """Run samples first … last−1 of a batch; stops early at a sample whose spikes exceed ``capacity``.
+
+    offsets (samples+1,), steps and units (events,): the batch's input events. learn: add the adjoint's
+    sums to ``gradient``. loss (samples,), logits and scores (samples, padded outputs), counts
+    (samples, states) spikes of every neuron, clamped (samples,). tape (rows, 3) int32 receives
+    (step, layer, neuron) of sample ``first`` where it has rows; tape_rows (1,) their number.
+    Returns (next sample, tape entries that it needs): next = last when all are done.
+    """
+    layers = len(sizes) - 1
+    tape_start = np.zeros((layers, n_steps + 1), np.int64)
+    tape_unit = np.empty(capacity, np.int64)
+    tape_current = np.empty(capacity, par.dtype)
+    tape_x = np.empty(capacity, par.dtype)
+    back = np.empty(capacity, par.dtype)
+    start = np.zeros(n_steps + 1, np.int64)
+    width = len(a_mean)
+    z = np.zeros(width, par.dtype)
+    score = np.zeros(width, np.float64)
+    error = np.zeros(width, par.dtype)
+    longest = 0
+    for b in range(first, last):
+        longest = max(longest, offsets[b + 1] - offsets[b])
+    events = np.empty(longest, np.int64)
+    for b in range(first, last):
+        mine = slice(offsets[b], offsets[b + 1])
+        sort_events(steps[mine], units[mine], n_steps, n_inputs, start, events)
+        used = forward(
+            n_steps, dt, start, events, sizes, par, weights, omega, a_mean, c_mean, slope_kind, omega_read,
+            tape_start, tape_unit, tape_current, tape_x, z, score,
+        )  # fmt: skip
+        if used > capacity:
+            return b, used
+        for k in range(n_steps):
+            for layer in range(layers):
+                end = tape_start[layer + 1, k] if layer + 1 < layers else tape_start[0, k + 1]
+                for s in range(tape_start[layer, k], end):
+                    counts[b, sizes[layer, 0] + tape_unit[s]] += 1
+                    if tape_rows[0] < len(tape):
+                        tape[tape_rows[0], 0] = k
+                        tape[tape_rows[0], 1] = layer
+                        tape[tape_rows[0], 2] = tape_unit[s]
+                        tape_rows[0] += 1
+        top = -np.inf
+        for c in range(n_classes):
+            top = max(top, logit_scale * z[c])
+        total = 0.0
+        for c in range(n_classes):
+            total += math.exp(logit_scale * z[c] - top)
+        label = labels[b]
+        for c in range(width):
+            logits[b, c] = logit_scale * z[c]
+            scores[b, c] = score[c]
+        if label >= 0:
+            loss[b] = math.log(total) + top - logit_scale * z[label]
+        if learn:
+            for c in range(n_classes):
+                p = math.exp(logit_scale * z[c] - top) / total
+                error[c] = logit_scale * (p - (1.0 if c == label else 0.0))
+            clamped[b] = backward(
+                n_steps, start, events, sizes, par, weights, omega, a_mean, c_mean, error, regular,
+                slope_kind, slope_floor, tape_start, tape_unit, tape_current, tape_x, back, gradient,
+            )  # fmt: skip
+    return last, 0

@@ -1,0 +1,87 @@
+"""Everything that a training needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.errors import BadInput
+from nirbridge.io.atomic import atomic_path
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class State:
+    """The state between two epochs.
+
+    weights, m, v, average: (n,) flat weights, Adam's moments, their running average. count: Adam
+    steps done. mean_counts: (states,) batch-mean spike counts of the last batch. random: state of
+    the generator. key: what must be equal for a resume (options, graph digest, data).
+    """
+
+    epoch: int
+    count: int
+    weights: NDArray[np.floating]
+    m: NDArray[np.floating]
+    v: NDArray[np.floating]
+    average: NDArray[np.floating]
+    mean_counts: NDArray[np.float64]
+    random: dict[str, Any]
+    curve: list[dict[str, float]] = field(default_factory=list)
+    key: str = ""
+
+
+def save(path: Path, state: State) -> None:
+    """Write the state as .npz, atomically."""
+    text = json.dumps(
+        {
+            "schema": "nirbridge.checkpoint/1",
+            "epoch": state.epoch,
+            "count": state.count,
+            "random": state.random,
+            "curve": state.curve,
+            "key": state.key,
+        },
+        default=int,
+    )
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.savez(
+            stream,
+            state=np.array(text),
+            weights=state.weights,
+            m=state.m,
+            v=state.v,
+            average=state.average,
+            mean_counts=state.mean_counts,
+        )
+
+
+def load(path: Path, key: str) -> State:
+    """Read a state back; raises `BadInput` (NB508) where it is none or belongs to another training."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            text = json.loads(str(data["state"]))
+            arrays = {name: data[name] for name in ("weights", "m", "v", "average", "mean_counts")}
+            found = State(
+                epoch=int(text["epoch"]),
+                count=int(text["count"]),
+                random=text["random"],
+                curve=text["curve"],
+                key=text["key"],
+                **arrays,
+            )
+    except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
+        raise BadInput(
+            f"{path}: not a checkpoint of trainer 'eventprop': {error}", code="NB508", fix="train without --resume"
+        ) from error
+    if found.key != key:
+        raise BadInput(
+            f"{path}: the checkpoint belongs to another graph, data set or other trainer options",
+            code="NB508",
+            fix="use the configuration that wrote it, or train without --resume",
+        )
+    return found

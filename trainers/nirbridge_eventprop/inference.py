@@ -1,0 +1,55 @@
+"""The trainer's own forward pass, to hold it against the reference target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.graph import read_metadata
+from nirbridge.network import Network
+from nirbridge.spikes import Spikes
+from nirbridge_eventprop.executor import Executor, arguments_fit, read_weights
+from nirbridge_eventprop.stack import stack_of
+
+if TYPE_CHECKING:
+    from nirbridge_eventprop.trainer import EventProp
+
+
+def forward(
+    trainer: EventProp, network: Network, spikes: Spikes
+) -> tuple[NDArray[np.float64], dict[str, Spikes]]:
+    """Scores (samples, classes) by the graph's read-out, and the spikes of every hidden node."""
+    stack = stack_of(network)
+    arguments_fit(spikes, stack)
+    metadata = read_metadata(network.graph)
+    readout = (metadata.readout if metadata else None) or "mean"
+    dt = network.semantics.dt
+    n_steps = spikes.n_steps(dt)
+    omega_read = read_weights(readout, n_steps)
+    executor = Executor(stack, threads=1, shards=1, slope=trainer.slope, slope_floor=trainer.slope_floor)
+    scores, tapes = [], []
+    for b in range(spikes.n_samples):
+        one = spikes.select([b])
+        result = executor.run(one, None, stack.weights, omega=omega_read, omega_read=omega_read)
+        tape = np.zeros((int(result.counts.sum()), 3), np.int32)
+        executor.run(one, None, stack.weights, omega=omega_read, omega_read=omega_read, tape=tape)
+        scores.append(result.scores[0])
+        tapes.append(tape)
+    executor.close()
+    found = {}
+    rows = np.concatenate(tapes) if tapes else np.zeros((0, 3), np.int32)
+    sample = np.repeat(np.arange(len(tapes)), [len(t) for t in tapes])
+    for layer, at in enumerate(stack.layers[:-1]):
+        mine = rows[:, 1] == layer
+        p = network.populations[at]
+        found[p.name] = Spikes.from_events(
+            rows[mine, 0] * dt,
+            rows[mine, 2],
+            sample[mine],
+            n_samples=spikes.n_samples,
+            n_units=p.size,
+            duration=n_steps * dt,
+        )
+    return np.array(scores).reshape(spikes.n_samples, stack.n_outputs), found
