@@ -15,6 +15,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from nirbridge.kernels import use_cache
+
+use_cache(__name__)
+
 DENSE, LISTED = 0, 1
 SPIKES, SYNOPS, CLIPS, WRAPS, OVERFLOWS, PEAK, ARRIVALS = range(7)
 N_COUNTS = 7

@@ -12,6 +12,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from nirbridge.kernels import use_cache
+
+use_cache(__name__)
+
 INPUT, OUTPUT, I, LI, IF, LIF, CUBALI, CUBALIF, DELAY = range(9)
 
 

@@ -13,6 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from nirbridge.kernels import use_cache
+
+use_cache(__name__)
+
 
 class Events(NamedTuple):
     """Input spikes: sample b's are entries offsets[b]:offsets[b+1] of step and unit (int32), by step."""

@@ -7,6 +7,10 @@ from typing import Any
 
 from numba import njit
 
+from nirbridge.kernels import use_cache
+
+use_cache(__name__)
+
 
 @njit(cache=True, nogil=True)
 def total_gradient(shards: Any, factor: Any, total: Any) -> Any:
@@ -27,7 +31,16 @@ def total_gradient(shards: Any, factor: Any, total: Any) -> Any:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def adam_step(
-    weights: Any, gradient: Any, m: Any, v: Any, rate: Any, beta1: Any, beta2: Any, eps: Any, count: Any, shrink: Any
+    weights: Any,
+    gradient: Any,
+    m: Any,
+    v: Any,
+    rate: Any,
+    beta1: Any,
+    beta2: Any,
+    eps: Any,
+    count: Any,
+    shrink: Any,
 ) -> None:
     """w ← w − rate·m̂/(√v̂ + eps), Kingma & Ba 2015 (arXiv 1412.6980); gradient times ``shrink`` first.
 

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from nirbridge.kernels import use_cache
 from nirbridge_eventprop.kernels import backward, forward, sort_events
+
+use_cache(__name__)
 
 
 @njit(cache=True, nogil=True)

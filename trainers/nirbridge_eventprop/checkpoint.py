@@ -76,7 +76,9 @@ def load(path: Path, key: str) -> State:
             )
     except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
         raise BadInput(
-            f"{path}: not a checkpoint of trainer 'eventprop': {error}", code="NB508", fix="train without --resume"
+            f"{path}: not a checkpoint of trainer 'eventprop': {error}",
+            code="NB508",
+            fix="train without --resume",
         ) from error
     if found.key != key:
         raise BadInput(

@@ -6,7 +6,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -125,5 +124,3 @@ def arguments_fit(spikes: Spikes, stack: Stack) -> None:
         )
     if spikes.values is not None:
         raise BadInput("graded input spikes are not supported by trainer 'eventprop'", code="NB501")
-
-

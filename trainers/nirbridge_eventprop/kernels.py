@@ -24,6 +24,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from nirbridge.kernels import use_cache
+
+use_cache(__name__)
+
 OFFSET, PADDED, NEURONS, FORWARD, ROWS, RECURRENT, DIRECT = range(7)
 # rows of `par` (12, states)
 A_S, B_S, A_M, B_M, LEAK, THETA, V_RESET, TAU_M, TAU_S, KAPPA, V_LEAK, SCALE = range(12)
@@ -185,7 +189,9 @@ def forward(
             xf = x_forward[at : at + width]
             xf[:] = 0
             if layer == 0:
-                _add_rows(xf, weights, sizes[0, FORWARD], width, event_unit, event_start[k], event_start[k + 1])
+                _add_rows(
+                    xf, weights, sizes[0, FORWARD], width, event_unit, event_start[k], event_start[k + 1]
+                )
             else:
                 _add_rows(xf, weights, sizes[layer, FORWARD], width, tape_unit, below_first, below_last)
             begin, end = np.uint64(at), np.uint64(at + width)
@@ -193,7 +199,13 @@ def forward(
                 xl = x_loop[at : at + width]
                 xl[:] = 0
                 _add_rows(
-                    xl, weights, sizes[layer, RECURRENT], width, tape_unit, previous_first[layer], previous_last[layer]
+                    xl,
+                    weights,
+                    sizes[layer, RECURRENT],
+                    width,
+                    tape_unit,
+                    previous_first[layer],
+                    previous_last[layer],
                 )
                 for i in range(begin, end):
                     current[i] = par[A_S, i] * current[i] + par[B_S, i] * (x_forward[i] + x_loop[i])
@@ -293,7 +305,9 @@ def backward(
             first = tape_start[layer, k]
             last = tape_start[layer + 1, k] if layer + 1 < layers else tape_start[0, k + 1]
             if last > first:
-                _arrivals(sizes, above, FORWARD, par, weights, tape_unit, first, last, lv, li, d, back, gradient)
+                _arrivals(
+                    sizes, above, FORWARD, par, weights, tape_unit, first, last, lv, li, d, back, gradient
+                )
             for s in range(first, last):
                 j = at + tape_unit[s]
                 tau_m, tau_s = par[TAU_M, j], par[TAU_S, j]
@@ -320,14 +334,30 @@ def backward(
                 base = sizes[0, FORWARD]
                 row = li[at : at + width]
                 for event in range(event_start[k], event_start[k + 1]):
-                    target = gradient[base + event_unit[event] * width : base + event_unit[event] * width + width]
+                    target = gradient[
+                        base + event_unit[event] * width : base + event_unit[event] * width + width
+                    ]
                     for i in range(width):
                         target[i] += row[i]
             if k > 0 and sizes[layer, RECURRENT] >= 0:
                 first = tape_start[layer, k - 1]
                 last = tape_start[layer + 1, k - 1] if layer + 1 < layers else tape_start[0, k]
                 if last > first:
-                    _arrivals(sizes, layer, RECURRENT, par, weights, tape_unit, first, last, lv, li, d, back, gradient)
+                    _arrivals(
+                        sizes,
+                        layer,
+                        RECURRENT,
+                        par,
+                        weights,
+                        tape_unit,
+                        first,
+                        last,
+                        lv,
+                        li,
+                        d,
+                        back,
+                        gradient,
+                    )
             above = layer
     return clamped
 

@@ -198,7 +198,9 @@ def _layer_order(network: Network) -> list[int]:
             )
     if network.of_kind("delay"):
         name = network.populations[network.of_kind("delay")[0]].name
-        raise _refuse(name, f"node '{name}' (Delay): trainer 'eventprop' does not train delays yet", code="NB208")
+        raise _refuse(
+            name, f"node '{name}' (Delay): trainer 'eventprop' does not train delays yet", code="NB208"
+        )
     order = list(network.neurons)
     *hidden, last = order
     for at in hidden:
@@ -226,10 +228,15 @@ def _incoming(network: Network, at: int, below: int | None) -> tuple[Synapses, S
         name = item.name or network.populations[item.source].name
         if item.weight is None:
             raise _refuse(
-                p.name, f"node '{p.name}' is fed by '{name}' without weights", "put a Linear between them", "NB202"
+                p.name,
+                f"node '{p.name}' is fed by '{name}' without weights",
+                "put a Linear between them",
+                "NB202",
             )
         if item.bias is not None and np.any(item.bias != 0):
-            raise _refuse(name, f"node '{name}' (Affine) has a bias: trainer 'eventprop' does not train it yet")
+            raise _refuse(
+                name, f"node '{name}' (Affine) has a bias: trainer 'eventprop' does not train it yet"
+            )
         if item.source == at and recurrent is None:
             recurrent = item
         elif item.source == source and forward is None:

@@ -273,7 +273,9 @@ class Training:
 
 def _labels(data: Dataset, n_outputs: int) -> NDArray[np.int64]:
     if data.labels is None:
-        raise BadInput(f"{data.source}: no labels, training needs them", code="NB503", fix="add labels to the file")
+        raise BadInput(
+            f"{data.source}: no labels, training needs them", code="NB503", fix="add labels to the file"
+        )
     if len(data) == 0:
         raise BadInput(f"{data.source}: no samples", code="NB503", fix="give a data set with samples")
     if data.labels.max() >= n_outputs:
