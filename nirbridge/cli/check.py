@@ -37,6 +37,7 @@ def command(
     The exit code is 3 where there are errors, 4 where the graph does not fit a target.
     """
     from nirbridge.cli.inputs import target_of
+    from nirbridge.report.numbers import plural
 
     out = Output(json, quiet)
     chosen = [(spec, target_of(spec)) for spec in target or []]
@@ -47,7 +48,9 @@ def command(
         mended = [finding for finding in findings if finding not in left]
         findings = left
         verb = "would mend" if dry_run else "mended"
-        out.note(f"{verb} {file}: {len(mended)} findings" if mended else f"nothing to mend in {file}")
+        out.note(
+            f"{verb} {file}: {plural(len(mended), 'finding')}" if mended else f"nothing to mend in {file}"
+        )
     broken = any(finding.level == "error" for finding in findings)
     fits = []
     if graph is not None and not broken:
@@ -139,15 +142,18 @@ def _mend(
 
 
 def _show(console: Console, value: dict[str, Any]) -> None:
+    from nirbridge.report.numbers import plural
+
     if value["mended"]:
         _print_findings(console, value["mended"], mended=True)
     _print_findings(console, value["findings"])
+    words = {"error": "error", "warning": "warning", "info": "note"}
     counts = [
-        f"{sum(f['level'] == level for f in value['findings'])} {level}s"
-        for level in ("error", "warning", "info")
+        plural(sum(f["level"] == level for f in value["findings"]), word)
+        for level, word in words.items()
         if any(f["level"] == level for f in value["findings"])
     ]
-    console.print(f"{value['file']}: {', '.join(counts).replace('infos', 'notes') or 'no findings'}")
+    console.print(f"{value['file']}: {', '.join(counts) or 'no findings'}")
     for fit in value["targets"]:
         _print_findings(console, fit["findings"])
         console.print(f"{fit['target']}: {'fits' if fit['fits'] else 'does not run here'}{_tightest(fit)}")

@@ -39,9 +39,9 @@ def command(
     """
     from nirbridge import plugins
     from nirbridge.cli.inputs import format_of, graph_of, target_of
+    from nirbridge.analysis import applied
     from nirbridge.cli.provenance import Provenance
     from nirbridge.graph import digest
-    from nirbridge.passes import Pipeline, pass_results
 
     out = Output(json, quiet)
     specs = list(passes or [])
@@ -52,12 +52,10 @@ def command(
         "convert", context.obj, {"pass": specs, "for": target, "dt": dt, "unit": unit}, [source]
     )
     with graph_of(source, dt, unit) as graph:
-        after = Pipeline(items)(graph) if items else graph
+        after, results, _ = applied(items, graph)
         if chosen is not None:
-            more = tuple(chosen.passes(after))
-            after = Pipeline(more)(after)
-            items = (*items, *more)
-        results = pass_results(graph, after, items)
+            after, more, _ = applied(chosen.passes(after), after)
+            results = (*results, *more)
     value = {
         "schema": SCHEMA,
         "input": str(source),

@@ -28,7 +28,7 @@ def command(json: Json = False, quiet: Quiet = False) -> None:
         "versions": versions(),
         "machine": machine(),
         "cuda": _cuda(),
-        "kernel_cache": _cache(),
+        "kernel_cache": _cache(plugins),
         "plugins": plugins,
     }
     Output(json, quiet).result(value, lambda console: _show(console, value))
@@ -49,7 +49,15 @@ def _plugins() -> list[dict[str, Any]]:
                 load(group, plugin.name)
             except PluginError as problem:
                 error = str(problem)
-            result.append({"name": plugin.name, "group": group, "package": plugin.package, "error": error})
+            result.append(
+                {
+                    "name": plugin.name,
+                    "group": group,
+                    "package": plugin.package,
+                    "from": plugin.value,
+                    "error": error,
+                }
+            )
     return result
 
 
@@ -67,14 +75,14 @@ def _cuda() -> dict[str, Any]:
     return {"available": True, "device": name, "reason": None}
 
 
-def _cache() -> dict[str, Any]:
-    """Folder of the compiled kernels and how many it holds."""
-    try:
-        from nirbridge.kernels import cache_folder
-    except ImportError as problem:
-        return {"folder": None, "kernels": 0, "reason": str(problem)}
-    folder = cache_folder()
-    return {"folder": str(folder), "kernels": len(list(folder.rglob("*.nbc"))) if folder.is_dir() else 0}
+def _cache(plugins: list[dict[str, Any]]) -> dict[str, Any]:
+    """Folder of the compiled kernels and how many of the present sources it holds."""
+    from nirbridge.kernels import cache_folder
+
+    packages = sorted({plugin["from"].partition(":")[0].partition(".")[0] for plugin in plugins})
+    folders = [cache_folder(package) for package in packages]
+    kernels = sum(1 for folder in folders if folder.is_dir() for _ in folder.rglob("*.nbc"))
+    return {"folder": str(folders[0].parent) if folders else None, "kernels": kernels}
 
 
 def _show(console: Console, value: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from nirbridge.cli.options import Dt, Graph, Json, Quiet, TargetName, Unit
 from nirbridge.cli.output import Output, table
+from nirbridge.report.numbers import amount, plural
 from nirbridge.report.text import printable
 
 if TYPE_CHECKING:
@@ -56,9 +57,10 @@ def command(
 
 def _show(console: Console, value: dict[str, Any]) -> None:
     word = value["core_name"]
-    many = word + ("es" if word.endswith("s") else "s")
-    available = f" of {value['available']}" if value["available"] else ""
-    console.print(f"{printable(value['target'])}: {value['used']}{available} {many} in use")
+    used = plural(value["used"], word)
+    if value["available"]:
+        used = f"{value['used']} of {plural(value['available'], word)}"
+    console.print(f"{printable(value['target'])}: {used} in use")
     if value["cores"]:
         console.print()
         _grid(console, value["cores"])
@@ -67,8 +69,8 @@ def _show(console: Console, value: dict[str, Any]) -> None:
         (
             limit["name"],
             limit["where"],
-            f"{limit['used']:,.6g}",
-            "–" if limit["limit"] is None else f"{limit['limit']:,.6g}",
+            amount(limit["used"]),
+            "–" if limit["limit"] is None else amount(limit["limit"]),
             limit["unit"],
             "–" if limit["headroom"] is None else f"{100 * limit['headroom']:.1f} %",
             limit["basis"],

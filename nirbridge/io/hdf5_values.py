@@ -12,6 +12,7 @@ import numpy as np
 from h5py import h5d, h5g, h5s, h5t
 
 from nirbridge.errors import BadInput
+from nirbridge.io.hdf5_heaps import check_heaps
 from nirbridge.io.hdf5_walk import Budget, Limits, Tree, refusal, walk
 
 Values = dict[str, Any]
@@ -30,6 +31,7 @@ def load_file(path: Path, limits: Limits, check: Callable[[h5py.File], None] | N
     budget = Budget(limits)
     try:
         with h5py.File(path, "r") as file:
+            check_heaps(file)
             tree = walk(file, budget)
             if check is not None:
                 check(file)

@@ -28,6 +28,16 @@ def interval(total: Mapping[str, Any]) -> str:
     return f"{text} [{bounds[0]}–{bounds[1]}]"
 
 
+def amount(value: float) -> str:
+    """A count or size: whole numbers in full, others to four digits."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
+
+
+def plural(count: int, word: str) -> str:
+    """ "1 pass", "2 passes"."""
+    return f"{count:,} {word if count == 1 else word + ('es' if word.endswith('s') else 's')}"
+
+
 def share(value: float) -> str:
     """A share of 1 without the leading zero: ".881", "1.000"."""
     return _short(f"{value:.3f}")

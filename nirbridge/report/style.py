@@ -33,7 +33,9 @@ table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums
 th,td{text-align:left;vertical-align:top;padding:.35rem .9rem .35rem 0;border-bottom:1px solid var(--line)}
 th{color:var(--soft);font-weight:600;white-space:nowrap}
 td.num,th.num{text-align:right}
-td.name{font-weight:600;overflow-wrap:anywhere}
+.scroll td{min-width:4.5rem}
+td.name{font-weight:600;overflow-wrap:break-word;min-width:7rem;max-width:16rem}
+.nowrap{white-space:nowrap}
 details{margin:.3rem 0}
 summary{cursor:pointer}
 details.chip>summary{display:inline-block;padding:0 .55rem;border:1px solid var(--line);border-radius:99px;
@@ -49,11 +51,12 @@ details.box>summary{font-weight:600;overflow-wrap:anywhere}
 figure{margin:.8rem 0}
 figcaption{color:var(--soft);font-size:.86rem;max-width:46rem}
 svg{display:block;max-width:100%;height:auto;overflow:visible}
-svg.wide{min-width:34rem}
 svg text{fill:var(--fg);font:12px system-ui,"DejaVu Sans",sans-serif}
 svg text.soft{fill:var(--soft)}
 svg .axis{stroke:var(--line);fill:none}
 svg a text{fill:var(--fg)}
+svg text.bold{font-weight:600}
+svg text.halo{paint-order:stroke;stroke:var(--bg);stroke-width:4px}
 .key{display:inline-flex;align-items:center;gap:.35rem;margin-right:1rem;font-size:.86rem}
 .key svg{display:inline-block}
 .swatch{display:inline-block;width:.8rem;height:.8rem;border-radius:2px;margin-right:.35rem;vertical-align:-.08rem}

@@ -38,9 +38,13 @@ class Scale:
 
 
 def drawing(width: float, height: float, *children: Any, label: str, wide: bool = False) -> Markup:
-    """An SVG that shrinks with the page; ``label`` says in words what it shows."""
+    """An SVG that shrinks with the page; ``label`` says in words what it shows.
+
+    A ``wide`` one stops shrinking at three quarters, inside a box that scrolls.
+    """
+    style = f"min-width:{0.75 * width:.0f}px" if wide else None
     size = {"viewBox": f"0 0 {short(width)} {short(height)}", "width": width, "height": height}
-    return h("svg", *children, **size, role="img", aria_label=label, class_="wide" if wide else None)
+    return h("svg", *children, **size, role="img", aria_label=label, style=style)
 
 
 def axis_x(scale: Scale, y: float, label: str, *, top: float | None = None) -> Markup:

@@ -5,88 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from nirbridge.analysis import (
+    Agreement,
+    Divergence,
+    PairedChange,
+    PassResult,
+    Versus,
+    WeightHistogram,
+)
 from nirbridge.errors import BadInput
 
 SCHEMA = "nirbridge.report/1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
-    """Spikes of one node against the first target's, aligned: a cell is (sample, step, neuron).
-
-    matched: in both; missing: only in the first target; extra: only in this one.
-    """
-
-    node: str
-    matched: int
-    missing: int
-    extra: int
-
-    @property
-    def share(self) -> float:
-        """matched / (matched + missing + extra), 1 where nobody spikes."""
-        total = self.matched + self.missing + self.extra
-        return self.matched / total if total else 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Divergence:
-    """The first spike that differs: of the first sample that differs, the earliest step, in execution order.
-
-    step counts model steps with the target's lag removed. v, threshold: membrane before the spike
-    test where it is known (traces hold it after reset), in units of the threshold (V/θ);
-    ``spiked`` says who spiked: "first" (missing here) or "second" (extra here).
-    """
-
-    sample: int
-    step: int
-    node: str
-    neuron: int
-    spiked: str
-    v_first: float | None = None
-    v_second: float | None = None
-    input_first: float | None = None
-    input_second: float | None = None
-
-    def __str__(self) -> str:
-        return f"{self.node}[{self.neuron}] step {self.step}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairedChange:
-    """Accuracy of this target against the first one on the same samples (McNemar's table).
-
-    change: correct here minus correct there; gained, lost: samples that turned right, wrong;
-    se: standard error of ``change`` in samples, sqrt(gained + lost).
-    """
-
-    n: int
-    change: int
-    gained: int
-    lost: int
-    se: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Versus:
-    """How one run differs from another: per node, over all nodes, and where first."""
-
-    agreement: tuple[Agreement, ...] = ()
-    spikes_agree: float | None = None
-    first_difference: Divergence | None = None
-    change: PairedChange | None = None
-    same_predictions: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PassResult:
-    """A pass as it was applied: what it changed, its law, and what was measured of it."""
-
-    name: str
-    options: dict[str, Any]
-    changed: str
-    law: str
-    result: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,22 +73,6 @@ class Membrane:
     first_step: int
     first: list[float]
     second: list[float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WeightHistogram:
-    """A weight node before and after a target's passes on one axis: counts per bin.
-
-    before is rescaled to the unit of after, so that both can be laid over each other.
-    """
-
-    node: str
-    target: str
-    edges: list[float]
-    before: list[int]
-    after: list[int]
-    scale: float | None
-    clipped_share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nirbridge.report.markup import Markup, anchor, h
-from nirbridge.report.numbers import percent
+from nirbridge.report.numbers import amount, percent
 from nirbridge.report.sections.weights import histogram
 from nirbridge.report.svg import curve, drawing
 from nirbridge.report.types import Report
@@ -72,6 +72,9 @@ def _drawing(report: Report) -> Markup:
     columns: dict[int, list[str]] = {}
     for name in nodes:
         columns.setdefault(layer[name], []).append(name)
+    loops = {a for a, b in edges if layer[b] <= layer[a]}
+    for column in columns.values():
+        column.sort(key=lambda name: name in loops)  # at the bottom, where lines back run
     tallest = max((len(column) for column in columns.values()), default=1)
     place = {}
     for at, column in columns.items():
@@ -85,8 +88,8 @@ def _drawing(report: Report) -> Markup:
     boxes = [_box(node, place[name], worst.get(name)) for name, node in nodes.items()]
     width = (max(columns, default=0) + 1) * (BOX + GAP_X) - GAP_X + 4
     height = tallest * (HEIGHT + GAP_Y) + 30
-    size = {"markerWidth": 7, "markerHeight": 6, "refX": 7, "refY": 3, "markerUnits": "userSpaceOnUse"}
-    arrow = h("path", d="M0 0L7 3L0 6z", fill="var(--soft)")
+    size = {"markerWidth": 10, "markerHeight": 9, "refX": 9, "refY": 4.5, "markerUnits": "userSpaceOnUse"}
+    arrow = h("path", d="M0 0L10 4.5L0 9z", fill="var(--soft)")
     marker = h("marker", arrow, id="arrow", orient="auto", **size)
     label = f"graph of {len(nodes)} nodes in {len(columns)} layers"
     return drawing(width, height, h("defs", marker), drawn, boxes, label=label, wide=width > 560)
@@ -139,7 +142,7 @@ def _box(node: Mapping[str, Any], at: tuple[float, float], worst: tuple[float, s
     parts = [
         h("title", f"{name}: {node['type']} {shape}"),
         h("rect", x=x, y=y, width=BOX, height=HEIGHT, rx=6, fill="var(--panel)", stroke="var(--line)"),
-        h("text", _fit(name, 17), x=x + 9, y=y + 19, font_weight=600),
+        h("text", _fit(name, 15), x=x + 9, y=y + 19, class_="bold"),
         h("text", _fit(f"{node['type']} {shape}", 20), x=x + 9, y=y + 36, class_="soft"),
     ]
     if worst is not None:
@@ -161,7 +164,7 @@ def _node(report: Report, node: Mapping[str, Any]) -> Markup:
     for result in report.results:
         counts = result.counts.get(name, {})
         if counts:
-            text = ", ".join(f"{key} {value:,.4g}" for key, value in counts.items())
+            text = ", ".join(f"{key} {amount(value)}" for key, value in counts.items())
             rows.append(h("tr", h("td", f"{result.target}, per sample"), h("td", text, class_="mono")))
         for item in result.versus.agreement if result.versus is not None else ():
             if item.node == name:

@@ -26,7 +26,7 @@ def per_layer(report: Report) -> Markup | None:
                     h("td", node, class_="name"),
                     h("td", result.target),
                     h("td", f"{result.spikes_per_neuron[node]:.2f}", class_="num"),
-                    h("td", bar(shares[0]), percent(shares[0])) if shares else h("td", "–"),
+                    h("td", bar(shares[0]), percent(shares[0]), class_="nowrap") if shares else h("td", "–"),
                     [
                         h("td", _count(counts, key), class_="num")
                         for key in ("synops", "updates", "saturated")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nirbridge.report.markup import Markup, h
+from nirbridge.report.numbers import amount, plural
 from nirbridge.report.sections.layers import bar
 from nirbridge.report.svg import colour, drawing
 from nirbridge.report.types import Report
@@ -27,10 +28,11 @@ def placement(report: Report) -> Markup | None:
 
 def _summary(placed: Mapping[str, Any]) -> Markup:
     cores, word = placed["cores"], placed["core_name"]
-    many = word + ("es" if word.endswith("s") else "s")
-    available = f" of {placed['available']}" if placed["available"] else ""
+    used = plural(len(cores), word)
+    if placed["available"]:
+        used = f"{len(cores)} of {plural(placed['available'], word)}"
     fits = "It fits." if placed["fits"] else "It does not fit: see the limits."
-    text = h("p", f"{len(cores)}{available} {many} in use. {fits}")
+    text = h("p", f"{used} in use. {fits}")
     if not cores:
         return text
     nodes = list(dict.fromkeys(core["node"] for core in cores))
@@ -45,8 +47,8 @@ def _summary(placed: Mapping[str, Any]) -> Markup:
         for node in nodes
     ]
     more = f" The first {MOST} are drawn." if len(cores) > MOST else ""
-    caption = h("figcaption", f"A cell a {word}, filled as far as its memory is.{more} ", keys)
-    return h("div", text, h("figure", _grid(cores[:MOST], hue, word), caption))
+    caption = h("figcaption", f"A cell a {word}, filled as far as its memory is.{more}")
+    return h("div", text, h("figure", _grid(cores[:MOST], hue, word), h("p", keys), caption))
 
 
 def _node_text(node: str, cores: Sequence[Mapping[str, Any]]) -> str:
@@ -91,20 +93,20 @@ def _grid(cores: Sequence[Mapping[str, Any]], hue: Mapping[str, str], word: str)
 
 
 def _limits(limits: Sequence[Mapping[str, Any]]) -> Markup:
-    names = ("limit", "where", "used", "of", "headroom", "basis")
+    names = ("limit", "where", "used", "of", "fill, headroom", "basis")
     rows = []
     for limit in sorted(limits, key=lambda item: 2.0 if item["headroom"] is None else item["headroom"]):
         room = limit["headroom"]
-        bound = "–" if limit["limit"] is None else f"{limit['limit']:,.6g} {limit['unit']}"
+        bound = "–" if limit["limit"] is None else f"{amount(limit['limit'])} {limit['unit']}"
         shown = [bar(1 - room, over=room < 0), f"{100 * room:.1f} %"] if room is not None else ["–"]
         rows.append(
             h(
                 "tr",
                 h("td", limit["name"], class_="name"),
                 h("td", limit["where"]),
-                h("td", f"{limit['used']:,.6g} {limit['unit']}", class_="num"),
+                h("td", f"{amount(limit['used'])} {limit['unit']}", class_="num"),
                 h("td", bound, class_="num"),
-                h("td", shown),
+                h("td", shown, class_="nowrap"),
                 h("td", limit["basis"]),
             )
         )

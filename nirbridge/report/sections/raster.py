@@ -76,7 +76,9 @@ def _raster(item: Raster, target: str, first: Divergence | None, most: int) -> M
         parts.append(h("circle", cx=cx, cy=cy, r=8, **stroke("fg", 1.4)))
         side = "start" if cx < WIDTH - 130 else "end"
         shift = 12 if side == "start" else -12
-        parts.append(h("text", f"first: {first}", x=cx + shift, y=max(cy - 9, 12), text_anchor=side))
+        parts.append(
+            h("text", f"first: {first}", x=cx + shift, y=max(cy - 9, 12), text_anchor=side, class_="halo")
+        )
     bottom = 22 + height + 10
     parts.append(axis_x(x, bottom, f"step of {item.dt * 1e3:g} ms"))
     parts.append(axis_y(y, LEFT - 6, "neuron"))

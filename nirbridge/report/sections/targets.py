@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nirbridge.report.markup import Markup, h
-from nirbridge.report.numbers import percent, share, signed
+from nirbridge.report.numbers import percent, plural, share, signed
 from nirbridge.report.table import COLUMNS, row
 from nirbridge.report.types import Report, TargetResult
 
@@ -153,9 +153,9 @@ def _details(result: TargetResult) -> Markup:
         parts.append(h("p", text, h("span", fix, class_="soft"), class_="small"))
     counts = []
     if result.passes:
-        counts.append(f"{len(result.passes)} passes")
+        counts.append(plural(len(result.passes), "pass"))
     if result.findings:
-        counts.append(f"{len(result.findings)} findings")
+        counts.append(plural(len(result.findings), "finding"))
     return h("details", h("summary", f"{result.target}: {', '.join(counts)}"), parts, class_="box")
 
 

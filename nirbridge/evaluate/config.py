@@ -1,0 +1,152 @@
+"""Training configurations: TOML with the sections [graph], [data], [trainer] and [run]."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nirbridge.errors import BadInput, UsageError
+from nirbridge.plugins import build, load
+from nirbridge.protocols import Trainer
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GraphSection(_Strict):
+    """Where training starts: a file, or a stack of layers with normal weights (`graph.stack.layered`).
+
+    tau_mem, tau_syn, dt in seconds; dt is needed for a generated start and may not contradict a file's.
+    """
+
+    file: Path | None = None
+    dt: float | None = Field(default=None, gt=0)
+    hidden: list[int] = []
+    recurrent: bool = False
+    tau_mem: float = Field(default=0.02, gt=0)
+    tau_syn: float = Field(default=0.005, gt=0)
+    threshold: float = Field(default=1.0, gt=0)
+    input_mean: float = 0.03
+    input_sd: float = Field(default=0.01, ge=0)
+    hidden_mean: float = 0.0
+    hidden_sd: float = Field(default=0.1, ge=0)
+    recurrent_sd: float = Field(default=0.02, ge=0)
+    output_mean: float = 0.0
+    output_sd: float = Field(default=0.03, ge=0)
+
+
+class DataSection(_Strict):
+    """Data files, the length of every sample [s], the number of inputs, augmentation.
+
+    Relative paths are taken from the configuration's folder, then from the current one. shift:
+    channel shift by U{−shift … shift} per sample.
+    """
+
+    train: str
+    valid: str | None = None
+    duration: float | None = Field(default=None, gt=0)
+    inputs: int | None = Field(default=None, gt=0)
+    shift: int = Field(default=0, ge=0)
+
+
+class TrainerSection(BaseModel):
+    """The trainer's name; every other key is one of its options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = "eventprop"
+
+
+class RunSection(_Strict):
+    """Seed of all random numbers."""
+
+    seed: int = Field(default=0, ge=0)
+
+
+class Config(_Strict):
+    """A training (schema ``training-config``)."""
+
+    graph: GraphSection = GraphSection()
+    data: DataSection
+    trainer: TrainerSection = TrainerSection()
+    run: RunSection = RunSection()
+
+
+def read_config(path: Path, *, overrides: Sequence[str] = (), seed: int | None = None) -> Config:
+    """Read and check a configuration; ``overrides`` are texts ``section.key=value`` (a TOML value).
+
+    Raises `BadInput` (NB703) where the file is no TOML, has an unknown key or a value out of range,
+    `UsageError` (NB704) where an override does.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"{path}: not a TOML file: {error}", code="NB703", fix="correct the file") from error
+    in_file = _validated(raw, BadInput, "NB703", str(path))
+    try:
+        trainer_of(in_file)
+    except UsageError as error:
+        raise BadInput(f"{path}: section [trainer]: {error.message}", code="NB703", fix=error.fix) from error
+    for text in overrides:
+        _override(raw, text)
+    if seed is not None:
+        raw.setdefault("run", {})["seed"] = seed
+    checked = _validated(raw, UsageError, "NB704", "--set" if overrides else "--seed")
+    trainer_of(checked)
+    return checked
+
+
+def trainer_of(config: Config) -> Trainer:
+    """The trainer that a configuration names, with its options; raises `UsageError` for wrong ones."""
+    name = config.trainer.name
+    trainer: Trainer = build(load("trainers", name), config.trainer.model_extra or {}, name=name)
+    return trainer
+
+
+def _validated(raw: dict[str, Any], kind: type[BadInput | UsageError], code: str, where: str) -> Config:
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            section = first["loc"][0] if len(first["loc"]) > 1 else None
+            known = _known(str(section) if section is not None else None)
+            message = f"{where}: unknown key '{at}'"
+            fix = f"use one of {', '.join(known)}"
+        else:
+            message = f"{where}: key '{at}': {first['msg']}, got {first.get('input')!r}"
+            fix = "correct the value"
+        raise kind(message, code=code, fix=fix) from error
+
+
+def _known(section: str | None) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {
+        "graph": GraphSection,
+        "data": DataSection,
+        "trainer": TrainerSection,
+        "run": RunSection,
+    }
+    return sorted(sections[section].model_fields) if section in sections else sorted(sections)
+
+
+def _override(raw: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not equals or not dot or not name:
+        raise UsageError(
+            f"--set '{text}' is not section.key=value", code="NB704", fix="for example --set trainer.epochs=5"
+        )
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    raw.setdefault(section, {})
+    if not isinstance(raw[section], dict):
+        raise UsageError(f"--set '{text}': '{section}' is no section", code="NB704")
+    raw[section][name] = parsed

@@ -1,0 +1,137 @@
+"""Train a graph as a configuration says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import nir
+import numpy as np
+from numpy.random import Generator
+
+from nirbridge.data import ChannelShift, Dataset
+from nirbridge.errors import BadInput, UsageError, raise_on_errors
+from nirbridge.evaluate.config import Config, read_config, trainer_of
+from nirbridge.graph import read_metadata, write_metadata
+from nirbridge.graph.stack import layered
+from nirbridge.io import read_graph
+from nirbridge.io.datasets import read_dataset
+from nirbridge.protocols import TrainStats
+from nirbridge.semantics import Semantics, with_dt, with_semantics
+from nirbridge.validate import validate
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Trained:
+    """The trained graph, the seconds it took, one entry an epoch, the configuration that made it."""
+
+    graph: nir.NIRGraph
+    seconds: float
+    curve: list[dict[str, float]]
+    config: Config
+
+
+def train(
+    config: Path,
+    *,
+    out: Path,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    resume: bool = False,
+    on_step: Callable[[TrainStats], None] | None = None,
+) -> Trained:
+    """Read a configuration, load its data, train; the caller writes the graph to ``out``.
+
+    The checkpoint beside it (`checkpoint_of`) is written after every epoch and removed when training
+    is done; with ``resume`` training goes on from it, without an old one is removed first. Raises as
+    `read_config`, `read_dataset` and the trainer do.
+    """
+    checked = read_config(config, overrides=overrides, seed=seed)
+    checkpoint = checkpoint_of(out)
+    if resume and not checkpoint.exists():
+        raise UsageError(f"--resume: no checkpoint {checkpoint}", code="NB705", fix="train without --resume")
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
+    return train_config(checked, config.parent, checkpoint=checkpoint, on_step=on_step)
+
+
+def checkpoint_of(out: Path) -> Path:
+    """Where the checkpoint of a training into ``out`` lies."""
+    return out.with_name(f"{out.name}.checkpoint.npz")
+
+
+def train_config(
+    config: Config,
+    folder: Path,
+    *,
+    checkpoint: Path | None = None,
+    on_step: Callable[[TrainStats], None] | None = None,
+) -> Trained:
+    """Train as a checked configuration says; its relative paths start at ``folder``."""
+    trainer = trainer_of(config)
+    data, validation = _data(config, folder)
+    rng = np.random.default_rng(config.run.seed)
+    graph = _graph(config, folder, data, rng)
+    began = time.perf_counter()
+    trained = trainer.fit(graph, data, validation=validation, rng=rng, checkpoint=checkpoint, on_step=on_step)
+    metadata = read_metadata(trained)
+    summary = dict(metadata.training or {}) if metadata else {}
+    curve: list[dict[str, float]] = list(summary.get("curve", []))
+    if metadata is not None:
+        summary["seed"] = config.run.seed
+        trained = write_metadata(trained, metadata.model_copy(update={"training": summary}))
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return Trained(graph=trained, seconds=time.perf_counter() - began, curve=curve, config=config)
+
+
+def _data(config: Config, folder: Path) -> tuple[Dataset, Dataset | None]:
+    section = config.data
+    train = _loaded(section.train, folder, section.inputs)
+    duration = section.duration or train.spikes.duration
+    train = train.with_spikes(train.spikes.with_duration(duration)[0])
+    if section.shift:
+        train = replace(train, augmentations=(ChannelShift(section.shift),))
+    if section.valid is None:
+        return train, None
+    valid = _loaded(section.valid, folder, section.inputs or train.spikes.n_units)
+    return train, valid.with_spikes(valid.spikes.with_duration(duration)[0])
+
+
+def _loaded(name: str, folder: Path, inputs: int | None) -> Dataset:
+    if name.startswith("yin-yang:"):
+        from nirbridge.io.yin_yang import yin_yang
+
+        _, split, n = name.split(":")
+        return yin_yang(split, int(n))  # type: ignore[arg-type]
+    for path in (folder / name, Path(name)):
+        if path.is_file():
+            return read_dataset(path, n_units=inputs)
+    return read_dataset(folder / name, n_units=inputs)
+
+
+def _graph(config: Config, folder: Path, data: Dataset, rng: Generator) -> nir.NIRGraph:
+    section = config.graph
+    if section.file is not None:
+        path = folder / section.file if (folder / section.file).is_file() else section.file
+        graph = with_dt(read_graph(path), section.dt, None)
+        raise_on_errors(validate(graph), str(path))
+        return graph
+    if section.dt is None or not section.hidden:
+        raise BadInput(
+            "section [graph] needs either file, or dt and hidden of a generated start",
+            code="NB703",
+            fix="for example dt = 1e-3 and hidden = [256]",
+        )
+    names = set(type(section).model_fields) - {"file", "dt", "hidden"}
+    graph = layered(
+        inputs=data.spikes.n_units,
+        hidden=section.hidden,
+        outputs=len(data.classes),
+        dt=section.dt,
+        rng=rng,
+        **{name: getattr(section, name) for name in names},
+    )
+    return with_semantics(graph, Semantics(dt=section.dt, decay="exact"))
