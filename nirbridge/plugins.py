@@ -145,6 +145,9 @@ def build(cls: Any, options: Mapping[str, Any], *, name: str = "") -> Any:
             raise _refused(name, cls, f"option '{option.name}' must be given")
     try:
         return cls(**values)
+    except UsageError as error:
+        error.fix = error.fix or _listing(name, cls)
+        raise
     except NirbridgeError:
         raise
     except (ValueError, TypeError) as cause:
@@ -251,5 +254,9 @@ def _text(value: Any) -> str:
 
 
 def _refused(name: str, cls: Any, message: str) -> UsageError:
+    return UsageError(f"{name}: {message}", code="NB701", fix=_listing(name, cls))
+
+
+def _listing(name: str, cls: Any) -> str:
     options = "; ".join(str(option) for option in describe(cls)) or "it has none"
-    return UsageError(f"{name}: {message}", code="NB701", fix=f"options of {name}: {options}")
+    return f"options of {name}: {options}"

@@ -77,7 +77,8 @@ class Recording:
 
         With K steps k = 0 … K−1 and output x: ``sum`` Σx, ``mean`` Σx/K, ``exp-mean``
         Σx·e^(−(k+½)/K)/K (Nowotny et al. 2022, arXiv 2212.01232), ``max`` max x, ``count`` the number
-        of spikes, ``first-spike`` minus the first spike's step (minus K where there is none).
+        of spikes, ``first-spike`` minus the first spike's step (minus K where there is none). A graded
+        spike counts its value in x.
         """
         out = self.aligned_output()
         steps = max(self.n_steps, 1)
@@ -88,11 +89,13 @@ class Recording:
                 first = np.full((out.n_samples, out.n_units), float(steps))
                 np.minimum.at(first, (sample, out.units), step)
                 return -first
-            weight = np.exp(-(step + 0.5) / steps) if readout == "exp-mean" else np.ones(len(step))
             total = np.zeros((out.n_samples, out.n_units))
             if readout == "max":
-                total[sample, out.units] = 1.0
-                return total
+                grid = out.to_dense(self.dt)
+                return grid.max(axis=1).astype(np.float64) if grid.size else total
+            weight = np.exp(-(step + 0.5) / steps) if readout == "exp-mean" else np.ones(len(step))
+            if out.values is not None and readout != "count":
+                weight = weight * out.values
             np.add.at(total, (sample, out.units), weight)
             return total / steps if readout in ("mean", "exp-mean") else total
         if readout in ("count", "first-spike"):
@@ -106,13 +109,13 @@ class Recording:
             return np.asarray(values.max(axis=1))
         if readout == "exp-mean":
             weight = np.exp(-(np.arange(self.n_steps) + 0.5) / steps)
-            return np.einsum("bku,k->bu", values, weight) / steps
-        total = values.sum(axis=1)
+            return np.asarray(np.einsum("bku,k->bu", values, weight) / steps)
+        total = np.asarray(values.sum(axis=1))
         return total / steps if readout == "mean" else total
 
     def predictions(self, readout: Readout) -> NDArray[np.int64]:
         """Predicted class of each sample, (n_samples,): the largest score, the first on a tie."""
-        return np.argmax(self.scores(readout), axis=1).astype(np.int64)
+        return np.asarray(np.argmax(self.scores(readout), axis=1), dtype=np.int64)
 
     @staticmethod
     def join(parts: Sequence[Recording]) -> Recording:
@@ -150,4 +153,5 @@ def _shifted(spikes: Spikes, lag: int, n_steps: int, dt: float) -> Spikes:
     keep = (step >= 0) & (step < n_steps)
     offsets = np.concatenate([[0], np.cumsum(keep)])[spikes.offsets]
     values = None if spikes.values is None else spikes.values[keep]
-    return Spikes(step[keep] * dt, spikes.units[keep], offsets, spikes.n_units, n_steps * dt, values)
+    times = np.asarray(step[keep] * dt, dtype=np.float64)
+    return Spikes(times, spikes.units[keep], offsets, spikes.n_units, n_steps * dt, values)

@@ -60,12 +60,12 @@ class Spikes:
     def __post_init__(self) -> None:
         set_field = object.__setattr__
         set_field(self, "times", np.ascontiguousarray(self.times, dtype=np.float64))
-        set_field(self, "units", np.ascontiguousarray(self.units, dtype=np.int32))
-        set_field(self, "offsets", np.ascontiguousarray(self.offsets, dtype=np.int64))
+        set_field(self, "units", _whole("units", self.units, np.dtype(np.int32)))
+        set_field(self, "offsets", _whole("offsets", self.offsets, np.dtype(np.int64)))
         set_field(self, "n_units", int(self.n_units))
         set_field(self, "duration", float(self.duration))
         if self.values is not None:
-            set_field(self, "values", np.ascontiguousarray(self.values, dtype=np.int32))
+            set_field(self, "values", _whole("values", self.values, np.dtype(np.int32)))
         self._check()
 
     def _check(self) -> None:
@@ -108,8 +108,11 @@ class Spikes:
         return self.n_samples
 
     def steps(self, dt: float) -> IntArray:
-        """Step of each spike, (n,) int64, for steps of ``dt`` seconds (see `step_of`)."""
-        return step_of(self.times, dt)
+        """Step of each spike, (n,) int64, for steps of ``dt`` seconds (see `step_of`).
+
+        A spike so close before the end that `step_of` rounds it up belongs to the last step.
+        """
+        return np.minimum(step_of(self.times, dt), max(self.n_steps(dt) - 1, 0))
 
     def n_steps(self, dt: float) -> int:
         """Number of steps of ``dt`` seconds that cover the duration."""
@@ -128,7 +131,7 @@ class Spikes:
         lengths = np.diff(self.offsets)[index]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         within = np.arange(offsets[-1], dtype=np.int64) - np.repeat(offsets[:-1], lengths)
-        take = np.repeat(self.offsets[index], lengths) + within
+        take = np.repeat(self.offsets[:-1][index], lengths) + within
         values = None if self.values is None else self.values[take]
         return Spikes(self.times[take], self.units[take], offsets, self.n_units, self.duration, values)
 
@@ -160,11 +163,11 @@ class Spikes:
         """Sort loose events (time [s], unit, sample index; each (n,)) into `Spikes`."""
         time = np.asarray(times, dtype=np.float64)
         sample = np.asarray(samples, dtype=np.int64)
-        unit = np.asarray(units, dtype=np.int64)
+        unit = _whole("units", units, np.dtype(np.int64))
         order = np.lexsort((unit, time, sample))
         offsets = np.searchsorted(sample[order], np.arange(n_samples + 1))
-        graded = None if values is None else np.asarray(values, dtype=np.int32)[order]
-        return Spikes(time[order], unit[order].astype(np.int32), offsets, n_units, duration, graded)
+        graded = None if values is None else _whole("values", values, np.dtype(np.int32))[order]
+        return Spikes(time[order], unit[order], offsets, n_units, duration, graded)
 
     @staticmethod
     def from_dense(grid: ArrayLike, dt: float) -> Spikes:
@@ -181,7 +184,8 @@ class Spikes:
         repeat = array[sample, step, unit].astype(np.int64)
         sample, step, unit = (np.repeat(x, repeat) for x in (sample, step, unit))
         offsets = np.searchsorted(sample, np.arange(array.shape[0] + 1))
-        return Spikes(step * dt, unit.astype(np.int32), offsets, array.shape[2], array.shape[1] * dt)
+        times = np.asarray(step * dt, dtype=np.float64)
+        return Spikes(times, unit.astype(np.int32), offsets, array.shape[2], array.shape[1] * dt)
 
     def to_dense(self, dt: float) -> NDArray[np.int32]:
         """Counts on a grid (n_samples, n_steps, n_units); graded spikes add their values."""
@@ -243,6 +247,16 @@ class Spikes:
             first.duration,
             np.concatenate(graded) if graded else None,
         )
+
+
+def _whole(name: str, values: ArrayLike, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The values as integers of ``dtype``; raises `BadInput` where that would change one."""
+    given = np.asarray(values)
+    with np.errstate(invalid="ignore"):
+        result = np.ascontiguousarray(given, dtype=dtype)
+    if given.dtype != dtype and not np.array_equal(result, given):
+        raise _bad(f"{name} must be whole numbers that {dtype} can hold")
+    return result
 
 
 def _bad(message: str) -> BadInput:

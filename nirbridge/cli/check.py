@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nirbridge.cli.options import DryRun, Dt, Graph, Json, Quiet, Unit
-from nirbridge.cli.output import Output
+from nirbridge.cli.output import Output, printable
 
 if TYPE_CHECKING:
     from nir import NIRGraph
@@ -153,10 +153,13 @@ def _show(console: Console, value: dict[str, Any]) -> None:
         for level, word in words.items()
         if any(f["level"] == level for f in value["findings"])
     ]
-    console.print(f"{value['file']}: {', '.join(counts) or 'no findings'}")
+    console.print(f"{value['file']}: {', '.join(counts) or 'no findings'}", soft_wrap=True)
     for fit in value["targets"]:
         _print_findings(console, fit["findings"])
-        console.print(f"{fit['target']}: {'fits' if fit['fits'] else 'does not run here'}{_tightest(fit)}")
+        console.print(
+            f"{fit['target']}: {'fits' if fit['fits'] else 'does not run here'}{_tightest(fit)}",
+            soft_wrap=True,
+        )
 
 
 def _tightest(fit: dict[str, Any]) -> str:
@@ -171,7 +174,6 @@ def _tightest(fit: dict[str, Any]) -> str:
 
 
 def _print_findings(console: Console, findings: list[dict[str, Any]], *, mended: bool = False) -> None:
-    from nirbridge.report.text import printable
 
     style = {"error": "bold red", "warning": "yellow", "info": "dim"}
     for finding in findings:

@@ -92,6 +92,6 @@ def command(
 
 
 def _show(console: Console, result: Report) -> None:
-    from nirbridge.report.table import comparison
+    from nirbridge.report.table import print_comparison
 
-    console.print(comparison(result))
+    print_comparison(console, result)

@@ -38,8 +38,8 @@ def command(
     The table says what each pass changed and what stays equal.
     """
     from nirbridge import plugins
-    from nirbridge.cli.inputs import format_of, graph_of, target_of
     from nirbridge.analysis import applied
+    from nirbridge.cli.inputs import format_of, graph_of, target_of
     from nirbridge.cli.provenance import Provenance
     from nirbridge.graph import digest
 

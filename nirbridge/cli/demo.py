@@ -40,6 +40,8 @@ def command(
     folder.mkdir(parents=True, exist_ok=True)
     provenance = Provenance("demo", context.obj, {"output": str(folder)})
     result = evaluate.demo(folder, note=out.note)
+    for name in ("yin-yang.nir", "yin-yang-int8.nir", "yin-yang-test.npz"):
+        provenance.write(folder / name)
     for ending in ("json", "html"):
         write_report(folder / f"report.{ending}", result, provenance)
     out.result(result.as_dict(), lambda console: _show(console, result))
@@ -47,6 +49,6 @@ def command(
 
 
 def _show(console: Console, result: Report) -> None:
-    from nirbridge.report.table import comparison
+    from nirbridge.report.table import print_comparison
 
-    console.print(comparison(result))
+    print_comparison(console, result)

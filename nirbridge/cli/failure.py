@@ -12,8 +12,8 @@ from pathlib import Path
 
 import typer
 
+from nirbridge.cli.output import printable
 from nirbridge.errors import NirbridgeError
-from nirbridge.report.text import printable
 
 BUG, USAGE, BAD_INPUT, INTERRUPTED = 1, 2, 3, 130
 

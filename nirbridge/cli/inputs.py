@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nirbridge import plugins
 from nirbridge.cli.failure import about
-from nirbridge.errors import BadInput, UsageError
+from nirbridge.errors import BadInput, UsageError, raise_on_errors
 
 if TYPE_CHECKING:
     from nir import NIRGraph
@@ -22,17 +22,23 @@ UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 
 @contextmanager
 def graph_of(path: Path, dt: float | None = None, unit: str | None = None) -> Iterator[NIRGraph]:
-    """The graph in a file, with the dt [s] and unit that the user stated.
+    """The valid graph in a file, with the dt [s] and unit that the user stated.
 
-    Errors raised inside the block that do not name a file are about this one.
+    Raises `BadInput` with every error that `validate` finds. Errors raised inside
+    the block that do not name a file are about this one.
     """
     from nirbridge.semantics import with_dt
+    from nirbridge.validate import validate
 
     scale = time_unit(unit)
     if dt is not None and not dt > 0:
-        raise UsageError(f"--dt is {dt:g} s, expected a positive number of seconds", code="NB701")
+        raise UsageError(
+            f"--dt is {dt:g} s, expected a positive number of seconds", code="NB701", fix="state --dt SECONDS"
+        )
     with about(path):
-        yield with_dt(read_graph(path), dt, scale)
+        graph = with_dt(read_graph(path), dt, scale)
+        raise_on_errors(validate(graph), str(path))
+        yield graph
 
 
 def read_graph(path: Path) -> NIRGraph:
@@ -58,12 +64,24 @@ def format_of(path: Path) -> Format:
     )
 
 
+def check_folder(output: Path) -> None:
+    """Refuse an output whose folder does not exist before the work, not after it (NB710)."""
+    if not output.parent.is_dir():
+        raise UsageError(
+            f"{output}: no folder {output.parent}", code="NB710", fix="create it, or name another"
+        )
+
+
 def time_unit(unit: str | None) -> float | None:
     """Seconds per unit of time, or None; raises `UsageError` (NB701) for an unknown one."""
     if unit is None:
         return None
     if unit not in UNITS:
-        raise UsageError(f"--unit is '{unit}', expected one of {', '.join(UNITS)}", code="NB701")
+        raise UsageError(
+            f"--unit is '{unit}', expected one of {', '.join(UNITS)}",
+            code="NB701",
+            fix="state the unit of the file's tau and delays",
+        )
     return UNITS[unit]
 
 

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nirbridge.cli.options import Dt, Graph, Json, Quiet, TargetName, Unit
-from nirbridge.cli.output import Output, table
-from nirbridge.report.numbers import amount, plural
-from nirbridge.report.text import printable
+from nirbridge.cli.output import Output, printable, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,9 +54,11 @@ def command(
 
 
 def _show(console: Console, value: dict[str, Any]) -> None:
+    from nirbridge.report.numbers import amount, plural
+
     word = value["core_name"]
     used = plural(value["used"], word)
-    if value["available"]:
+    if value["available"] >= value["used"]:
         used = f"{value['used']} of {plural(value['available'], word)}"
     console.print(f"{printable(value['target'])}: {used} in use")
     if value["cores"]:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nirbridge.report.text import printable
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -92,6 +90,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
     for row in rows:
         result.add_row(*(Text(printable(str(cell))) for cell in row))
     return result
+
+
+def printable(text: str) -> str:
+    """The text without control characters: names from a file must not steer the terminal."""
+    from nirbridge.report.text import printable as safe  # its package is heavy, `--help` does without
+
+    return safe(text)
 
 
 def plain(value: Any) -> Any:

@@ -57,9 +57,11 @@ def command(
 
 def check_endings(outputs: Sequence[Path]) -> list[Path]:
     """The files to write; raises `UsageError` (NB711) before any work for an ending we cannot write."""
+    from nirbridge.cli.inputs import check_folder
     from nirbridge.errors import UsageError
 
     for path in outputs:
+        check_folder(path)
         if path.suffix.lower() not in ENDINGS:
             raise UsageError(
                 f"{path}: {path.suffix or 'no ending'} is no ending of a report, "

@@ -37,7 +37,7 @@ def command(
 ) -> None:
     """Run a graph on a target: accuracy, activity, cost."""
     from nirbridge import evaluate
-    from nirbridge.cli.inputs import data_of, graph_of, target_of
+    from nirbridge.cli.inputs import check_folder, data_of, graph_of, target_of
     from nirbridge.cli.provenance import Provenance
 
     out = Output(json, quiet)
@@ -49,6 +49,8 @@ def command(
         raise UsageError(
             f"-o {output} is given but nothing is recorded", code="NB700", fix="name nodes with --record NODE"
         )
+    if output is not None:
+        check_folder(output)
     options = {"target": target, "samples": samples, "record": probes, "batch": batch, "dt": dt, "unit": unit}
     provenance = Provenance("run", context.obj, options, [file, data])
     with graph_of(file, dt, unit) as graph:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nirbridge.cli.options import DryRun, Json, Quiet
-from nirbridge.cli.output import Output, plain
+from nirbridge.cli.output import Output
 
 if TYPE_CHECKING:
+    from nirbridge.evaluate import Config
     from nirbridge.protocols import TrainStats
 
 SCHEMA = "nirbridge.train/1"
@@ -39,47 +40,68 @@ def command(
     """
     from nirbridge import evaluate
     from nirbridge.cli.failure import about
-    from nirbridge.cli.inputs import format_of
-    from nirbridge.cli.provenance import Provenance
+    from nirbridge.cli.inputs import check_folder, format_of
+    from nirbridge.cli.provenance import Provenance, command_line
     from nirbridge.errors import BadInput
     from nirbridge.graph import digest
+    from nirbridge.report.numbers import quantity
 
     out = Output(json, quiet)
     writer = format_of(output)
+    check_folder(output)
     changes = list(overrides or [])
     if not config.is_file():
         raise BadInput(
             f"{config}: no such file, expected a configuration", code="NB001", fix="check the name"
         )
+    with about(config):
+        checked = evaluate.read_config(config, overrides=changes, seed=seed)
     if dry_run:
-        with about(config):
-            checked = evaluate.read_config(config, overrides=changes, seed=seed)
-        value = {"schema": SCHEMA, "output": None, "config": plain(checked)}
-        out.result(value, lambda console: console.print(f"{config} is valid; would write {output}"))
+        planned = {"schema": SCHEMA, "output": None, "config": checked.model_dump(mode="json")}
+        out.result(planned, lambda console: console.print(f"{config} is valid; would write {output}"))
         return
     options = {"set": changes, "resume": resume}
-    provenance = Provenance("train", context.obj, options, [config], seed)
+    provenance = Provenance("train", context.obj, options, [config, *_inputs(config, checked)])
     try:
         with about(config), _progress(out) as on_step:
             trained = evaluate.train(
                 config, overrides=changes, seed=seed, out=output, resume=resume, on_step=on_step
             )
     except KeyboardInterrupt:
-        out.note(f"stopped; go on with: nirbridge train {config} -o {output} --resume")
+        if evaluate.checkpoint_of(output).is_file():
+            again = [item for item in context.obj if item != "--resume"]
+            out.note(f"checkpoint written; go on with: {command_line([*again, '--resume'])}")
         raise
     writer.write(output, trained.graph)
     digests = digest(trained.graph)
-    size = output.stat().st_size
-    provenance.write(output, digest=digests, curve=plain(trained.curve), train_seconds=trained.seconds)
+    size = quantity(output.stat().st_size, "B")
+    provenance.write(
+        output,
+        seed=trained.config.run.seed,
+        digest=digests,
+        config=trained.config.model_dump(mode="json"),
+        curve=trained.curve,
+        train_seconds=trained.seconds,
+    )
     value = {
         "schema": SCHEMA,
         "output": str(output),
         "digest": digests,
         "seconds": trained.seconds,
-        "curve": plain(trained.curve),
+        "curve": trained.curve,
     }
-    line = f"wrote {output} ({len(trained.graph.nodes)} nodes, {size / 1e6:.1f} MB, digest {digests[:6]}…)"
+    line = f"wrote {output} ({len(trained.graph.nodes)} nodes, {size}, digest {digests[:6]}…)"
     out.result(value, lambda console: console.print(line, soft_wrap=True))
+
+
+def _inputs(config: Path, checked: Config) -> list[Path]:
+    """The files that the configuration names, as the training finds them."""
+    names = [checked.data.train, checked.data.valid, checked.graph.file]
+    found = []
+    for name in names:
+        places = () if name is None else (config.parent / name, Path(name))
+        found += [path for path in places if path.is_file()][:1]
+    return found
 
 
 @contextmanager

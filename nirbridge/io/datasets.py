@@ -23,7 +23,7 @@ def read_dataset(
     Where they are None the file says them, or they follow from its spikes (the largest unit + 1;
     the smallest multiple of 1 ms above the largest time). Files may hold the spikes of a sample in
     any order: they are sorted by time. ``max_bytes`` bounds what a compressed file may unpack to.
-    Raises `BadInput` (NB001 for a missing or broken file, NB508 for an unknown ending).
+    Raises `BadInput` (NB001 for a missing or broken file, NB509 for an unknown ending).
     """
     path = Path(path)
     ending = _ending(path)
@@ -60,6 +60,6 @@ def _ending(path: Path) -> str:
     found = "".join(path.suffixes[-2:]) or "no ending"
     raise BadInput(
         f"{path}: {found} is no ending of a data set, expected {', '.join(ENDINGS)}",
-        code="NB508",
+        code="NB509",
         fix="rename the file, or write it with nirbridge.io.write_dataset",
     )

@@ -12,7 +12,7 @@ import numpy as np
 from h5py import h5d, h5g, h5s, h5t
 
 from nirbridge.errors import BadInput
-from nirbridge.io.hdf5_heaps import check_heaps
+from nirbridge.io.hdf5_heaps import check_heaps, check_lengths
 from nirbridge.io.hdf5_walk import Budget, Limits, Tree, refusal, walk
 
 Values = dict[str, Any]
@@ -85,6 +85,8 @@ def _load_dataset(dataset: h5d.DatasetID, path: str, budget: Budget, block: int)
 def _load_strings(dataset: h5d.DatasetID, kind: h5t.TypeID, path: str, budget: Budget, block: int) -> Any:
     """Strings in blocks: a fill value can make every one of them as long as the file allows."""
     shape: tuple[int, ...] = dataset.shape
+    if kind.is_variable_str():
+        check_lengths(dataset, path, budget.limits)
     if not shape:
         single = np.empty((), dtype=kind.dtype)
         dataset.read(h5s.ALL, h5s.ALL, single)

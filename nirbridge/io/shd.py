@@ -87,10 +87,11 @@ def _fill(file: h5py.File, dataset: Dataset) -> None:
     for name, flat in (("times", spikes.times), ("units", spikes.units.astype(unit_type))):
         kind = h5py.vlen_dtype(flat.dtype)
         out = group.create_dataset(name, (spikes.n_samples,), dtype=kind)
-        rows = np.empty(spikes.n_samples, dtype=object)
-        rows[:] = np.split(flat, spikes.offsets[1:-1]) if spikes.n_samples > 1 else [flat] * spikes.n_samples
+        rows = np.empty(spikes.n_samples, dtype=kind)
+        for sample in range(spikes.n_samples):
+            rows[sample] = flat[spikes.offsets[sample] : spikes.offsets[sample + 1]]
         if spikes.n_samples:
-            out[:] = rows
+            out.write_direct(rows)  # assigning would take samples of one length for a matrix
     extra = file.create_group("extra")
     if dataset.labels is not None:
         file["labels"] = dataset.labels.astype(np.uint16)

@@ -57,6 +57,7 @@ def yin_yang(
         raise UsageError(
             f"yin-yang needs 0 ≤ t_min < t_max < duration, got {t_min_s:g}, {t_max_s:g}, {duration_s:g} s",
             code="NB701",
+            fix="spikes must lie inside the sample",
         )
     values, labels = yin_yang_samples(split, n)
     times = t_min_s + values * (t_max_s - t_min_s)

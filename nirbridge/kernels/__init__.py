@@ -1,6 +1,7 @@
 """Where compiled kernels are cached: numba does not notice that a function which a kernel calls has changed.
 
-So the cache folder carries a hash of all sources of the package that a kernel belongs to.
+So the cache folder carries a hash of all sources of the package that a kernel belongs to, and of the
+kernels here that all packages share.
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ def use_cache(package: str) -> None:
 def cache_folder(package: str) -> Path:
     """The folder: ``<user's cache>/nirbridge/<package>-<hash of its sources and of numba's version>``."""
     top = package.partition(".")[0]
+    shared = Path(__file__).parent
+    folders = [shared]
     spec = find_spec(top)
+    if top != "nirbridge" and spec is not None and spec.origin is not None:
+        folders.append(Path(spec.origin).parent)
     sha = hashlib.sha256(numba.__version__.encode())
-    if spec is not None and spec.origin is not None:
-        for path in sorted(Path(spec.origin).parent.rglob("*.py")):
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
             sha.update(path.read_bytes())
     base = Path(_BASE) if _BASE else _user_cache() / "nirbridge"
     return base / f"{top}-{sha.hexdigest()[:16]}"

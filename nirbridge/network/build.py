@@ -168,10 +168,9 @@ def _components(arcs: Mapping[str, set[str]]) -> dict[str, int]:
             if work:
                 low[work[-1][0]] = min(low[work[-1][0]], low[name])
             if low[name] == number[name]:
-                label = len(number) + number[name]
                 while True:
                     member = stack.pop()
-                    component[member] = label
+                    component[member] = number[name]
                     if member == name:
                         break
     return component

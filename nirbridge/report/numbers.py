@@ -12,7 +12,7 @@ _PREFIXES = ((1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9
 def quantity(value: float, unit: str) -> str:
     """A value in SI units with a prefix: ``0.00019, "J"`` is "0.19 mJ"."""
     factor, prefix = _prefix(value)
-    return f"{_two_digits(value / factor)} {prefix}{unit}"
+    return f"{_rounded(value / factor, 2)} {prefix}{unit}"
 
 
 def interval(total: Mapping[str, Any]) -> str:
@@ -20,12 +20,14 @@ def interval(total: Mapping[str, Any]) -> str:
     if total["value"] is None:
         return "unknown"
     value, low, high = float(total["value"]), total["low"], total["high"]
-    text = quantity(value, total["unit"])
     if low is None or high is None or (low == value and high == value):
-        return text
-    factor, _ = _prefix(value)
-    bounds = [_short(_two_digits(bound / factor)) for bound in (low, high)]
-    return f"{text} [{bounds[0]}–{bounds[1]}]"
+        return quantity(value, total["unit"])
+    factor, prefix = _prefix(value)
+    for digits in (2, 3, 4):  # more where two would show a narrow interval as none
+        middle, bottom, top = (_rounded(number / factor, digits) for number in (value, low, high))
+        if bottom != top:
+            break
+    return f"{middle} {prefix}{total['unit']} [{_short(bottom)}–{_short(top)}]"
 
 
 def amount(value: float) -> str:
@@ -74,13 +76,13 @@ def _prefix(value: float) -> tuple[float, str]:
     return _PREFIXES[-1]
 
 
-def _two_digits(value: float) -> str:
+def _rounded(value: float, digits: int) -> str:
+    """A number between 0.1 and 1000 with so many digits that matter; whole digits are all kept."""
     size = abs(value)
     if size == 0:
         return "0"
-    if size >= 9.95:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if size >= 0.995 else f"{value:.2f}"
+    before = len(f"{size:.0f}") if size >= 0.995 else 0
+    return f"{value:,.{max(digits - before, 0)}f}"
 
 
 def _short(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nirbridge.report.numbers import interval, per_text, percent, share, signed
@@ -10,6 +10,7 @@ from nirbridge.report.text import printable
 from nirbridge.report.types import Report, TargetResult
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 COLUMNS = (
@@ -24,17 +25,39 @@ COLUMNS = (
 )
 
 
-def comparison(report: Report) -> Table:
-    """One row a target; what is not per sample says so in its cell."""
+def print_comparison(console: Console, report: Report) -> None:
+    """One row a target where the console is wide enough, else one column a target.
+
+    What is not per sample says so in its cell. A basis that does not fit stands below the table.
+    """
+    rows = [list(row(result, first=at == 0)) for at, result in enumerate(report.results)]
+    whole = _table(COLUMNS, rows)
+    if _fits(console, whole):
+        console.print(whole)
+        return
+    short = _table(COLUMNS[:-1], [cells[:-1] for cells in rows])
+    if not _fits(console, short):
+        turned = list(zip(COLUMNS, *rows, strict=True))[:-1]
+        short = _table(turned[0], turned[1:])
+    console.print(short)
+    for cells in rows:
+        console.print(printable(f"{cells[0]}: {cells[-1]}"), soft_wrap=True)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in COLUMNS:
-        table.add_column(name, overflow="fold")
-    for at, result in enumerate(report.results):
-        table.add_row(*(Text(printable(cell)) for cell in row(result, first=at == 0)))
+    for name in columns:
+        table.add_column(Text(printable(name)), overflow="fold")
+    for cells in rows:
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     return table
+
+
+def _fits(console: Console, table: Table) -> bool:
+    return table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum <= console.width
 
 
 def row(result: TargetResult, *, first: bool = False) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import nir
+import numpy as np
 
 from nirbridge.errors import Finding
 from nirbridge.validate import metadata, parameters, shape_rules, timing, wiring
@@ -63,10 +64,11 @@ def validate(
     rules = [*GRAPH_RULES, *(WIRING_RULES if complete else ())]
     rules += [timing.missing_dt] if running else []
     rules += [metadata.folded_delays] if in_file else []
-    findings = [finding for rule in rules for finding in rule(view)]
-    for name, node in view.flat.nodes.items():
-        for node_rule in NODE_RULES:
-            findings += node_rule(name, node, view)
+    with np.errstate(all="ignore"):  # NaN and overflow are what the rules look for
+        findings = [finding for rule in rules for finding in rule(view)]
+        for name, node in view.flat.nodes.items():
+            for node_rule in NODE_RULES:
+                findings += node_rule(name, node, view)
     return sort_findings(findings)
 
 

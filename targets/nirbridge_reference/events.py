@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.errors import BadInput
+from nirbridge.kernels.events import order_events
 from nirbridge.network import Network
 from nirbridge.spikes import Spikes
 
@@ -21,8 +22,9 @@ def events_of(
     spikes have more units than the graph has inputs.
     """
     inputs = network.of_kind("input")
-    offsets = np.concatenate([[0], np.cumsum([p.size for p in network.populations])])
-    places = np.concatenate([np.arange(offsets[at], offsets[at + 1]) for at in inputs] or [np.zeros(0, int)])
+    states = np.concatenate([[0], np.cumsum([p.size for p in network.populations])])
+    ranges = [np.arange(states[at], states[at + 1]) for at in inputs]
+    places = np.concatenate([*ranges, np.zeros(0, np.int64)]).astype(np.int64)
     if spikes.n_units > len(places):
         raise BadInput(
             f"the data have {spikes.n_units} units, the graph's input has {len(places)}",
@@ -39,13 +41,17 @@ def events_of(
         sample, step, value, units = sample[keep], step[keep], value[keep], spikes.units[keep]
     else:
         units = spikes.units
-    order = np.lexsort((units, step, sample))
-    key = sample * (n_steps + 1) + step
-    edges = (np.arange(spikes.n_samples)[:, None] * (n_steps + 1) + np.arange(n_steps + 1)[None, :]).reshape(
-        -1
-    )
-    start = np.searchsorted(key[order], edges).reshape(spikes.n_samples, n_steps + 1)
-    return np.ascontiguousarray(start), np.ascontiguousarray(places[units[order]]), value[order]
+    counts = np.bincount(sample, minlength=spikes.n_samples)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    start = np.empty((spikes.n_samples, n_steps + 1), np.int64)
+    order = np.empty(len(step), np.int64)
+    units = units.astype(np.int64)
+    for b in range(spikes.n_samples):
+        mine = slice(offsets[b], offsets[b + 1])
+        order_events(step[mine], units[mine], n_steps, len(places), start[b], order[mine])
+        start[b] += offsets[b]
+        order[mine] += offsets[b]
+    return start, places[units[order]], value[order]
 
 
 def _queued(sample: NDArray[np.int64], step: NDArray[np.int64], unit: NDArray[np.int32]) -> NDArray[np.int64]:

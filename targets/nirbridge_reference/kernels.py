@@ -19,62 +19,66 @@ use_cache(__name__)
 INPUT, OUTPUT, I, LI, IF, LIF, CUBALI, CUBALIF, DELAY = range(9)
 
 
-@njit(cache=True, nogil=True, inline="always")
+BLOCK = 16  # neurons whose spike test is made at once
+
+
+@njit(cache=True, nogil=True)
 def _gather(
     op: Any, buffer: Any, weights: Any, unit: Any, value: Any, count: Any, offset: Any, slot: Any
 ) -> Any:
     """Add one operation's contribution to its target buffer; returns the synaptic operations done."""
-    target, size = op[6], op[7]
-    kind = op[4]
-    done = 0
+    kind, size = op[4], op[7]
+    target = buffer[op[6] : op[6] + size]
     if op[0] == 0:
-        pop = op[1]
-        start = offset[pop]
-        n = count[slot, pop]
+        start = offset[op[1]]
+        n = count[slot, op[1]]
+        units = unit[slot, start : start + n]
+        values = value[slot, start : start + n]
         if kind == 0:
             for k in range(n):
-                buffer[target + unit[slot, start + k]] += value[slot, start + k]
+                target[units[k]] += values[k]
             return 0
         if kind == 1:
             for k in range(n):
-                row = op[5] + unit[slot, start + k] * size
-                x = value[slot, start + k]
+                row = weights[op[5] + units[k] * size : op[5] + units[k] * size + size]
+                x = values[k]
                 if x == 1:
                     for i in range(size):
-                        buffer[target + i] += weights[row + i]
+                        target[i] += row[i]
                 else:
                     for i in range(size):
-                        buffer[target + i] += x * weights[row + i]
+                        target[i] += x * row[i]
             return n * size
+        threshold = weights[op[5] : op[5] + size]
         for i in range(size):
-            if weights[op[5] + i] < 0:
-                buffer[target + i] = 1
+            target[i] = 1 if threshold[i] < 0 else 0
         for k in range(n):
-            i = unit[slot, start + k]
-            buffer[target + i] = 1 if value[slot, start + k] > weights[op[5] + i] else 0
+            target[units[k]] = 1 if values[k] > threshold[units[k]] else 0
         return 0
-    source, n = op[1], op[2]
+    source = buffer[op[1] : op[1] + op[2]]
+    done = 0
     if kind == 0:
-        for i in range(n):
-            buffer[target + i] += buffer[source + i]
+        for i in range(size):
+            target[i] += source[i]
     elif kind == 1:
-        for j in range(n):
-            x = buffer[source + j]
+        for j in range(len(source)):
+            x = source[j]
             if x != 0:
-                row = op[5] + j * size
+                row = weights[op[5] + j * size : op[5] + j * size + size]
                 done += size
                 for i in range(size):
-                    buffer[target + i] += x * weights[row + i]
+                    target[i] += x * row[i]
     else:
-        for i in range(n):
-            buffer[target + i] = 1 if buffer[source + i] > weights[op[5] + i] else 0
+        threshold = weights[op[5] : op[5] + size]
+        for i in range(size):
+            target[i] = 1 if source[i] > threshold[i] else 0
     return done
 
 
 @njit(cache=True, nogil=True)
 def _neuron(kind: Any, start: Any, size: Any, x: Any, v: Any, current: Any, par: Any, flags: Any) -> None:
     """Membrane and current of one population for one step, before the spike test."""
-    end = start + size
+    start, end = np.uint64(start), np.uint64(start + size)
     if kind == I or kind == IF:
         for i in range(start, end):
             v[i] = v[i] + par[1, i] * x[i]
@@ -102,21 +106,24 @@ def _neuron(kind: Any, start: Any, size: Any, x: Any, v: Any, current: Any, par:
             current[i] = par[3, i] * current[i]
 
 
+@njit(cache=True, nogil=True, fastmath={"reassoc"})
+def _any_at(v: Any, par: Any, first: Any, last: Any) -> Any:
+    """How many of the neurons first … last−1 are at or above threshold; a sum that vectorises."""
+    hit = v.dtype.type(0)
+    one, none = v.dtype.type(1), v.dtype.type(0)
+    for i in range(np.uint64(first), np.uint64(last)):
+        hit += one if v[i] >= par[5, i] else none
+    return hit
+
+
 @njit(cache=True, nogil=True)
 def _fire(start: Any, size: Any, v: Any, par: Any, flags: Any, unit: Any, value: Any) -> Any:
     """Spike test, reset and floor; lists who spiked. Returns how many did."""
     n = 0
     at_or_above, subtract, multi, floor, relative = flags[2], flags[3], flags[4], flags[5], flags[6]
-    for block in range(0, size, 32):
-        stop = min(block + 32, size)
-        hit = 0
-        if at_or_above:
-            for i in range(start + block, start + stop):
-                hit += v[i] >= par[5, i]
-        else:
-            for i in range(start + block, start + stop):
-                hit += v[i] > par[5, i]
-        if hit > 0:
+    for block in range(0, size, BLOCK):
+        stop = min(block + BLOCK, size)
+        if _any_at(v, par, start + block, start + stop) > 0:
             for i in range(start + block, start + stop):
                 theta = par[5, i]
                 if v[i] > theta or (at_or_above and v[i] == theta):

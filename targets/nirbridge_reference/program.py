@@ -70,14 +70,44 @@ class ReferenceProgram:
         progress: Callable[[int], None] | None = None,
     ) -> Recording:
         """Run a batch; samples are independent and spread over threads."""
-        network = self.lowered.network
-        dt = network.semantics.dt
+        n_steps = spikes.n_steps(self.lowered.network.semantics.dt)
+        return self._run(*events_of(spikes, self.lowered.network, n_steps), n_steps, record, progress)
+
+    def run_values(self, values: NDArray[np.floating], *, record: Sequence[str] = ()) -> Recording:
+        """Run on numbers instead of spikes: values (n_samples, n_steps, units), added as they are."""
+        n, n_steps, units = values.shape
+        size = sum(self.lowered.network.populations[at].size for at in self._inputs)
+        if units != size:
+            raise BadInput(
+                f"the values have {units} units, the graph's input has {size}",
+                code="NB501",
+                fix="give an array (samples, steps, inputs)",
+            )
+        places = self._input_places()
+        sample, step, unit = np.nonzero(values)
+        key = sample * n_steps + step
+        start = np.searchsorted(key, np.arange(n)[:, None] * n_steps + np.arange(n_steps + 1)[None, :])
+        value = values[sample, step, unit].astype(self.lowered.dtype)
+        return self._run(start, places[unit], value, n_steps, record, None)
+
+    def _input_places(self) -> NDArray[np.int64]:
+        """Index of every input unit into the state arrays."""
+        pops = self.lowered.pops
+        return np.concatenate([np.arange(pops[at, 1], pops[at, 1] + pops[at, 2]) for at in self._inputs])
+
+    def _run(
+        self,
+        start: NDArray[np.int64],
+        unit: NDArray[np.int64],
+        value: NDArray[np.floating],
+        n_steps: int,
+        record: Sequence[str],
+        progress: Callable[[int], None] | None,
+    ) -> Recording:
         plan = self._plan(record)
-        n_steps = spikes.n_steps(dt)
-        start, unit, value = events_of(spikes, network, n_steps)
         began = time.perf_counter()
         threads = self.target.threads or os.cpu_count() or 1
-        jobs = range(spikes.n_samples)
+        jobs = range(len(start))
         capacity = 4096
 
         def job(b: int) -> tuple[Any, ...]:
@@ -85,17 +115,16 @@ class ReferenceProgram:
             result = self._one(n_steps, window, unit, value, plan, capacity)
             if result[0] > capacity:
                 result = self._one(n_steps, window, unit, value, plan, result[0])
-            if progress is not None:
-                progress(1)
             return result
 
-        if threads == 1 or spikes.n_samples < 2:
-            results = [job(b) for b in jobs]
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                results = list(pool.map(job, jobs))
+        results: list[tuple[Any, ...]] = []
+        with ThreadPoolExecutor(threads) as pool:
+            for result in pool.map(job, jobs):
+                results.append(result)
+                if progress is not None:
+                    progress(len(results))
         wall = time.perf_counter() - began
-        return self._recording(results, plan, n_steps, dt, wall)
+        return self._recording(results, plan, n_steps, self.lowered.network.semantics.dt, wall)
 
     def cost(self, recording: Recording) -> Cost:
         """Measured on this host, or modelled for the device that the target names."""

@@ -196,13 +196,6 @@ def test_doctor(call: Call) -> None:
     assert {plugin["name"] for plugin in value["plugins"]} >= {"reference", "eventprop"}
 
 
-def evaluates(name: str) -> bool:
-    from nirbridge import evaluate
-
-    return hasattr(evaluate, name)
-
-
-@pytest.mark.skipif(not evaluates("run"), reason="evaluate.run is not there")
 def test_run(call: Call, graph: Path, data: Path, tmp_path: Path) -> None:
     result = call(
         "run", graph, "-t", "reference", "-d", data, "--record", "hidden", "-o", "rec.nir", "--json"
@@ -219,7 +212,6 @@ def test_run(call: Call, graph: Path, data: Path, tmp_path: Path) -> None:
         assert word in text
 
 
-@pytest.mark.skipif(not evaluates("compare"), reason="evaluate.compare is not there")
 def test_compare(call: Call, graph: Path, data: Path, tmp_path: Path) -> None:
     arguments = ("compare", graph, "--targets", "reference,loihi2", "-d", data)
     result = call(*arguments, "-o", "r.html", "-o", "r.json", "--json")
@@ -230,3 +222,59 @@ def test_compare(call: Call, graph: Path, data: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "r.json").read_text())["results"] == value["results"]
     assert "<script" not in (tmp_path / "r.html").read_text()
     assert "spikes agree" in call(*arguments, "-n", 4).out
+
+
+CONFIG = """
+[graph]
+dt = 1e-3
+hidden = [10]
+input_mean = 1.5
+[data]
+train = "yy.npz"
+valid = "yin-yang:validation:20"
+[trainer]
+name = "eventprop"
+epochs = 2
+"""
+
+
+def test_train_and_what_it_refuses(call: Call, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.toml").write_text(CONFIG)
+    planned = call("train", "t.toml", "-o", "t.nir", "--dry-run", "--json")
+    assert parsed(planned.out)["config"]["trainer"] == {"name": "eventprop", "epochs": 2}
+    assert not (tmp_path / "t.nir").exists()
+    for change, code in (("trainer.epoch=3", "NB701"), ("graph.dx=1", "NB704"), ("epochs=3", "NB704")):
+        result = call("train", "t.toml", "-o", "t.nir", "--set", change)
+        assert (result.code, result.out) == (2, "")
+        assert code in result.err
+    assert call("train", "t.toml", "-o", "none/t.nir").code == 2
+    assert "NB705" in call("train", "t.toml", "-o", "t.nir", "--resume").err
+    result = call("train", "t.toml", "-o", "t.nir", "--set", "trainer.epochs=1", "--seed", 5, "--json")
+    assert result.code == 0, result.err
+    value = parsed(result.out)
+    assert value["digest"] == digest(read_graph(tmp_path / "t.nir"))
+    assert len(value["curve"]) == 1
+    run = json.loads((tmp_path / "t.nir.run.json").read_text())
+    assert (run["seed"], run["config"]["trainer"]["epochs"]) == (5, 1)
+    assert [Path(item["path"]).name for item in run["inputs"]] == ["t.toml", "yy.npz"]
+    assert "epoch 1/1" in result.err
+    assert call("run", "t.nir", "-t", "reference", "-d", data).code == 0
+
+
+def test_ctrl_c_leaves_a_checkpoint(call: Call, data: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "t.toml").write_text(CONFIG)
+
+    def interrupt(stats: Any) -> str:
+        if stats.epoch == 2:
+            raise KeyboardInterrupt
+        return "going"
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nirbridge.cli.train._line", interrupt)
+        result = call("train", "t.toml", "-o", "t.nir")
+    assert result.code == 130
+    assert "--resume" in result.err
+    assert not (tmp_path / "t.nir").exists()
+    result = call("train", "t.toml", "-o", "t.nir", "--resume", "--json")
+    assert result.code == 0, result.err
+    assert len(parsed(result.out)["curve"]) == 2

@@ -13,6 +13,7 @@ import pytest
 from nirbridge.data import Dataset
 from nirbridge.errors import BadInput
 from nirbridge.io.datasets import ENDINGS, read_dataset, write_dataset
+from nirbridge.io.yin_yang import yin_yang
 from nirbridge.spikes import Spikes
 
 
@@ -53,6 +54,18 @@ def test_what_is_written_comes_back(tmp_path: Path, ending: str, labels: bool, g
         a, b = getattr(back, name), getattr(data, name)
         assert (a is None) == (b is None) and (a is None or np.array_equal(a, b))
     assert [path.name for path in tmp_path.iterdir()] == [f"data{ending}"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("n", [0, 1, 4])
+def test_samples_of_one_length_come_back(tmp_path: Path, ending: str, n: int) -> None:
+    data = yin_yang("test", n)
+    path = tmp_path / f"data{ending}"
+    write_dataset(path, data)
+    back = read_dataset(path)
+    assert np.array_equal(back.spikes.times, data.spikes.times)
+    assert np.array_equal(back.spikes.offsets, data.spikes.offsets)
+    assert np.array_equal(back.labels, data.labels)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -184,7 +197,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
 
 def test_an_unknown_ending_is_named(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("1,2")
-    expect(tmp_path / "data.csv", "NB508", ".csv", ".npz")
+    expect(tmp_path / "data.csv", "NB509", ".csv", ".npz")
     with pytest.raises(BadInput, match=r"\.mat"):
         write_dataset(tmp_path / "data.mat", made())
 

@@ -112,6 +112,38 @@ def test_a_flipped_byte_never_leaves_a_bare_traceback(path: Path) -> None:
             assert error.code.startswith(("NB0", "NB10", "NB111"))
 
 
+def patch(path: Path, at: int, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(content)
+
+
+def test_a_string_heap_that_would_keep_the_library_in_a_loop(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        put_graph(file)
+    content = path.read_bytes()
+    at = content.index(b"GCOL") + 16
+    while int.from_bytes(content[at : at + 2], "little"):  # up to the object that stands for free space
+        at += 16 + -(-int.from_bytes(content[at + 8 : at + 16], "little") // 8) * 8
+    for size in (0, 1 << 63):
+        patch(path, at + 8, size.to_bytes(8, "little"))
+        assert refused(path).code == "NB001"
+
+
+@pytest.mark.parametrize("chunks", [None, (2, 2)])
+def test_a_string_that_claims_more_than_the_file_has(path: Path, chunks: tuple[int, int] | None) -> None:
+    with h5py.File(path, "w") as file:
+        put_graph(file)
+        edges = file["node/edges"].asstr()[()]
+        del file["node/edges"]
+        made = file["node"].create_dataset("edges", data=edges, dtype=STRING, chunks=chunks)
+        at = made.id.get_chunk_info(0).byte_offset if chunks else made.id.get_offset()
+    patch(path, at, (1 << 20).to_bytes(4, "little"))
+    assert refused(path).code == "NB001"
+    patch(path, at, (0xFFFFFFF0).to_bytes(4, "little"))
+    assert refused(path).code == "NB012"
+
+
 # NB002 to NB006: links and storage that lead elsewhere
 
 

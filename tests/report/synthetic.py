@@ -21,6 +21,7 @@ from nirbridge.report import (
     WeightHistogram,
 )
 
+RANGE = {"shape": [64, 5], "min": -2.1, "max": 2.4}
 NASTY = '<script>alert("x")</script>'
 
 
@@ -170,23 +171,31 @@ def synthetic(*, spikes: int = 900) -> Report:
     centres = [(-127 + 4 * k) / 50 for k in range(64)]
     counts = [int(4000 * math.exp(-(c**2) * 2)) for c in centres[:-1]]
     nodes = (
-        {"name": "input", "type": "Input", "shape": [5], "parameters": {}},
-        {"name": "w_in", "type": "Affine", "shape": [64, 5], "parameters": {"weight": "min -2.1 max 2.4"}},
+        {"name": "input", "type": "Input", "shape": [5], "parameters": 0, "fields": {}},
+        {
+            "name": "w_in",
+            "type": "Affine",
+            "shape": [64, 5],
+            "parameters": 384,
+            "fields": {"weight": RANGE},
+        },
         {
             "name": "hidden",
             "type": "CubaLIF",
             "shape": [64],
-            "parameters": {"tau_mem": 0.02, "tau_syn": 0.005},
+            "parameters": 128,
+            "fields": {"tau_mem": {"shape": [64], "min": 0.02, "max": 0.02}},
         },
         {
             "name": "w_rec",
             "type": "Linear",
             "shape": [64, 64],
-            "parameters": {"weight": {"min": -1.0, "max": 1.0}},
+            "parameters": 4096,
+            "fields": {"weight": {"min": -1.0, "max": 1.0}},
         },
-        {"name": "w_out", "type": "Linear", "shape": [3, 64], "parameters": {}},
-        {"name": NASTY, "type": "CubaLI", "shape": [3], "parameters": {NASTY: NASTY}},
-        {"name": "output", "type": "Output", "shape": [3], "parameters": {}},
+        {"name": "w_out", "type": "Linear", "shape": [3, 64], "parameters": 0, "fields": {}},
+        {"name": NASTY, "type": "CubaLI", "shape": [3], "parameters": 3, "fields": {NASTY: NASTY}},
+        {"name": "output", "type": "Output", "shape": [3], "parameters": 0, "fields": {}},
     )
     edges = (
         ("input", "w_in"),

@@ -28,6 +28,8 @@ def test_an_interval_stands_beside_its_value() -> None:
     total = {"value": 1.9e-4, "low": 1.5e-4, "high": 2.6e-4, "unit": "J"}
     assert interval(total) == "0.19 mJ [.15–.26]"
     assert interval({**total, "low": 1.9e-4, "high": 1.9e-4}) == "0.19 mJ"
+    narrow = {"value": 1.01e-2, "low": 1.0e-2, "high": 1.03e-2, "unit": "J"}
+    assert interval(narrow) == "10.1 mJ [10.0–10.3]"
     assert interval({**total, "value": None}) == "unknown"
 
 

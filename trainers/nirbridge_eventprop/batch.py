@@ -9,7 +9,8 @@ import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
-from nirbridge_eventprop.kernels import backward, forward, sort_events
+from nirbridge.kernels.events import order_events
+from nirbridge_eventprop.kernels import backward, forward
 
 use_cache(__name__)
 
@@ -71,9 +72,13 @@ def run_shard(
     for b in range(first, last):
         longest = max(longest, offsets[b + 1] - offsets[b])
     events = np.empty(longest, np.int64)
+    order = np.empty(longest, np.int64)
     for b in range(first, last):
         mine = slice(offsets[b], offsets[b + 1])
-        sort_events(steps[mine], units[mine], n_steps, n_inputs, start, events)
+        mine_units = units[mine]
+        order_events(steps[mine], mine_units, n_steps, n_inputs, start, order)
+        for e in range(len(mine_units)):
+            events[e] = mine_units[order[e]]
         used = forward(
             n_steps, dt, start, events, sizes, par, weights, omega, a_mean, c_mean, slope_kind, omega_read,
             tape_start, tape_unit, tape_current, tape_x, z, score,

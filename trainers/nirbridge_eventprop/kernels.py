@@ -36,30 +36,6 @@ BLOCK = 16  # neurons whose spike test is made at once; layers are padded to it
 
 
 @njit(cache=True, nogil=True)
-def sort_events(steps: Any, units: Any, n_steps: Any, n_units: Any, start: Any, sorted_units: Any) -> None:
-    """Sort one sample's events by (step, unit): two counting sorts. start (n_steps+1,) int64."""
-    n = len(steps)
-    first = np.zeros(n_units + 1, np.int64)
-    for e in range(n):
-        first[units[e] + 1] += 1
-    for u in range(n_units):
-        first[u + 1] += first[u]
-    by_unit = np.empty(n, np.int64)
-    for e in range(n):
-        by_unit[first[units[e]]] = e
-        first[units[e]] += 1
-    start[:] = 0
-    for e in range(n):
-        start[steps[e] + 1] += 1
-    for k in range(n_steps):
-        start[k + 1] += start[k]
-    place = start.copy()
-    for e in by_unit:
-        sorted_units[place[steps[e]]] = units[e]
-        place[steps[e]] += 1
-
-
-@njit(cache=True, nogil=True)
 def _add_rows(x: Any, weights: Any, at: Any, width: Any, rows: Any, first: Any, last: Any) -> None:
     """x += the weight rows of units rows[first:last], four to a pass, each added in turn."""
     e = first

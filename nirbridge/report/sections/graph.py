@@ -18,7 +18,8 @@ BOX, GAP_X, GAP_Y, HEIGHT = 128, 52, 26, 58
 
 def graph(report: Report) -> Markup:
     """The drawing, then a box a node."""
-    nodes = report.graph.nodes
+    order = _layers_of(report)
+    nodes = sorted(report.graph.nodes, key=lambda node: order[str(node["name"])])
     parts: list[Any] = [h("h2", "Graph")]
     if len(nodes) <= MOST:
         caption = (
@@ -54,6 +55,13 @@ def layers(nodes: Sequence[str], edges: Sequence[tuple[str, str]], starts: Seque
     return layer
 
 
+def _layers_of(report: Report) -> dict[str, int]:
+    nodes = {str(node["name"]): node for node in report.graph.nodes}
+    edges = [(a, b) for a, b in report.graph.edges if a in nodes and b in nodes]
+    starts = [name for name, node in nodes.items() if node["type"] == "Input"] or list(nodes)[:1]
+    return layers(list(nodes), edges, starts)
+
+
 def differing(report: Report) -> dict[str, tuple[float, str]]:
     """Share of spikes that differ and the target where, per node: the target that differs most."""
     worst: dict[str, tuple[float, str]] = {}
@@ -67,8 +75,7 @@ def differing(report: Report) -> dict[str, tuple[float, str]]:
 def _drawing(report: Report) -> Markup:
     nodes = {str(node["name"]): node for node in report.graph.nodes}
     edges = [(a, b) for a, b in report.graph.edges if a in nodes and b in nodes]
-    starts = [name for name, node in nodes.items() if node["type"] == "Input"] or list(nodes)[:1]
-    layer = layers(list(nodes), edges, starts)
+    layer = _layers_of(report)
     columns: dict[int, list[str]] = {}
     for name in nodes:
         columns.setdefault(layer[name], []).append(name)
@@ -178,13 +185,17 @@ def _node(report: Report, node: Mapping[str, Any]) -> Markup:
 
 
 def _parameters(node: Mapping[str, Any]) -> list[tuple[str, str]]:
-    values = node.get("parameters") or {}
-    if not isinstance(values, Mapping):
-        return [("parameters", str(values))]
-    return [(str(key), _value(value)) for key, value in values.items()]
+    """The fields of a node with their ranges, and how many numbers they hold."""
+    rows = [(str(key), _value(value)) for key, value in (node.get("fields") or {}).items()]
+    count = node.get("parameters")
+    return [*rows, ("numbers", f"{count:,}")] if isinstance(count, int) and count else rows
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, Mapping) and {"shape", "min", "max"} <= set(value):
+        low, high = float(value["min"]), float(value["max"])
+        size = f"  ({_shape(value['shape'])})" if value["shape"] else ""
+        return (f"{low:.6g}" if low == high else f"{low:.6g} … {high:.6g}") + size
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_value(item)}" for key, item in value.items())
     if isinstance(value, float):

@@ -29,7 +29,7 @@ def placement(report: Report) -> Markup | None:
 def _summary(placed: Mapping[str, Any]) -> Markup:
     cores, word = placed["cores"], placed["core_name"]
     used = plural(len(cores), word)
-    if placed["available"]:
+    if placed["available"] >= len(cores):
         used = f"{len(cores)} of {plural(placed['available'], word)}"
     fits = "It fits." if placed["fits"] else "It does not fit: see the limits."
     text = h("p", f"{used} in use. {fits}")

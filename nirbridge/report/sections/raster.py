@@ -116,7 +116,7 @@ def membrane(trace: Membrane) -> Markup:
         h("text", "threshold", x=x.end, y=threshold - 5, text_anchor="end", class_="soft"),
         h("path", d=first, **stroke("first", 2)),
         h("path", d=second, **stroke("second", 2, dash=DASH)),
-        h("text", f"step {trace.at_step}", x=at + 6, y=34),
+        h("text", f"step {trace.at_step}", x=at + 6, y=42, class_="halo"),
         axis_x(x, 164, "step"),
         axis_y(y, LEFT - 6, "V / threshold"),
     ]

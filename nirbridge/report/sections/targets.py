@@ -18,7 +18,8 @@ def targets(report: Report) -> Markup:
         cells = list(row(result, first=at == 0))
         marked = [h("td", cells[0], class_="name", data_label=COLUMNS[0])]
         marked += [
-            h("td", cell, data_label=name) for name, cell in zip(COLUMNS[1:-1], cells[1:-1], strict=True)
+            h("td", cell, data_label=name, class_="nowrap")
+            for name, cell in zip(COLUMNS[1:-1], cells[1:-1], strict=True)
         ]
         marked.append(h("td", h("div", basis_chip(result.cost)), data_label=COLUMNS[-1]))
         body.append(h("tr", marked))
