@@ -32,6 +32,7 @@ class Recording:
         prefix} -> (n_samples,) int64. ``synops`` counts stored synapses reached by spikes that
         arrive at the node.
     wall_s: seconds that the run took on this machine, without compiling; None if not measured.
+    sample_s: (n_samples,) seconds that each sample took on its thread; None if not measured.
     """
 
     output: Spikes | NDArray[np.float32]
@@ -43,6 +44,7 @@ class Recording:
     traces: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     counts: Mapping[str, Counts] = field(default_factory=dict)
     wall_s: float | None = None
+    sample_s: NDArray[np.float64] | None = None
 
     @property
     def n_samples(self) -> int:
@@ -131,6 +133,7 @@ class Recording:
         else:
             output = np.concatenate([o for o in outputs if not isinstance(o, Spikes)])
         walls = [p.wall_s for p in parts]
+        singles = [p.sample_s for p in parts if p.sample_s is not None]
         return Recording(
             output=output,
             dt=first.dt,
@@ -144,6 +147,7 @@ class Recording:
                 for node, keys in first.counts.items()
             },
             wall_s=None if any(w is None for w in walls) else float(sum(w for w in walls if w is not None)),
+            sample_s=np.concatenate(singles) if len(singles) == len(parts) else None,
         )
 
 

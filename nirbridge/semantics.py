@@ -79,6 +79,15 @@ class Semantics:
                 code="NB701",
                 fix=f"use one of {', '.join(PROFILES)}",
             )
+        if type(self.multi_spike) is not bool:
+            raise ValueError(f"multi_spike is {self.multi_spike!r}, expected true or false")
+        for name in ("weight_scale", "decay_scale"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
+                raise ValueError(f"{name} is {value!r}, expected a positive number")
+        ignored = [f for f in _IGNORED.get(self.profile, ()) if getattr(self, f) != _DEFAULTS[f]]
+        if ignored:
+            raise ValueError(f"the profile {self.profile} has its own rule in place of '{ignored[0]}'")
         if self.reset_at == "next-step" and self.profile != "snntorch":
             raise ValueError("reset_at='next-step' exists only in the profile snntorch")
         if self.emit == "before-update" and self.profile != "spyx":
@@ -123,7 +132,7 @@ class Semantics:
 
     def overrides(self) -> dict[str, Any]:
         """The fields that differ from the profile, dt, time_unit and profile aside."""
-        base = {f.name: f.default for f in fields(self)} | PROFILES[self.profile]
+        base = _DEFAULTS | PROFILES[self.profile]
         aside = {"dt", "time_unit", "profile"}
         return {
             f.name: getattr(self, f.name)
@@ -144,8 +153,9 @@ def _choices() -> dict[str, tuple[Any, ...]]:
     return result
 
 
-_CHOICES: dict[str, tuple[Any, ...]] = {}
-_CHOICES.update(_choices())
+_CHOICES = _choices()
+_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Semantics)}
+_IGNORED: dict[str, tuple[str, ...]] = {"loihi": ("decay", "decay_syn", "gain", "order", "reset")}
 
 PROFILES: dict[str, dict[str, Any]] = {
     "canonical": {},
@@ -165,7 +175,8 @@ PROFILES: dict[str, dict[str, Any]] = {
 def semantics_of(graph: nir.NIRGraph) -> Semantics:
     """The semantics that the graph carries in its metadata.
 
-    Raises `BadInput` (NB301) where the graph says no dt: it is never guessed.
+    Raises `BadInput`: NB301 where the graph says no dt (it is never guessed), NB401 where its
+    metadata name an unknown profile or field, or a value that the field does not take.
     """
     metadata = read_metadata(graph)
     if metadata is None:
@@ -174,8 +185,17 @@ def semantics_of(graph: nir.NIRGraph) -> Semantics:
             code="NB301",
             fix="state --dt SECONDS (and --unit ms if the file's tau are in milliseconds)",
         )
-    options = {**metadata.semantics, "time_unit": metadata.time_unit}
-    return Semantics.of_profile(metadata.profile, dt=metadata.dt, **options)
+    try:
+        return Semantics.of_profile(
+            metadata.profile, dt=metadata.dt, time_unit=metadata.time_unit, **metadata.semantics
+        )
+    except (UsageError, ValueError, TypeError) as error:
+        said = error.message if isinstance(error, UsageError) else str(error)
+        raise BadInput(
+            f"the semantics in the graph's metadata cannot be used: {said}",
+            code="NB401",
+            fix=getattr(error, "fix", None) or "correct the key 'semantics' of the metadata",
+        ) from error
 
 
 def with_semantics(graph: nir.NIRGraph, semantics: Semantics) -> nir.NIRGraph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import nir
 import numpy as np
@@ -73,7 +74,7 @@ def membrane(
     first: tuple[nir.NIRGraph, Program],
     second: tuple[nir.NIRGraph, Program],
     sample: Spikes,
-) -> tuple[Membrane | None, dict[str, float]]:
+) -> tuple[Membrane | None, dict[str, Any]]:
     """V/θ of the differing neuron around the difference, and V/θ and the step's drive (in θ) at it.
 
     sample: the one sample. V is after reset, so the side that spiked shows v_reset there.

@@ -63,12 +63,10 @@ def node_fields(node: nir.NIRNode) -> dict[str, Any]:
         return {"shape": np.asarray(node.output_type["output"])}
     names = {f.name for f in fields(node)} - _DERIVED - {"input_shape"}
     values = {name: getattr(node, name) for name in names}
-    like = values.get("v_threshold", values.get("v_leak"))
-    if "v_reset" in values and values["v_reset"] is None:
-        values["v_reset"] = np.zeros(np.shape(like))
+    shape = np.shape(np.asarray(values.get("v_threshold", values.get("v_leak"))))
     for name, fill in (("v_reset", 0.0), ("w_in", 1.0)):
         if name in values and np.ndim(values[name]) == 0:
-            values[name] = np.full(np.shape(like), fill if values[name] is None else values[name])
+            values[name] = np.full(shape, fill if values[name] is None else values[name])
     if isinstance(node, nir.Conv2d | nir.SumPool2d | nir.AvgPool2d):
         for name in _PAIRS & names:
             if not isinstance(values[name], str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Literal
 
 import nir
@@ -12,7 +13,7 @@ from nirbridge.errors import BadInput
 from nirbridge.graph.copying import copy
 
 KEY = "nirbridge"
-SCHEMA = "nirbridge.graph-metadata/1"
+SCHEMA: Literal["nirbridge.graph-metadata/1"] = "nirbridge.graph-metadata/1"
 
 
 class HistoryEntry(BaseModel):
@@ -37,8 +38,8 @@ class GraphMetadata(BaseModel):
     model_config = ConfigDict(extra="allow", populate_by_name=True, allow_inf_nan=False)
 
     schema_: Literal["nirbridge.graph-metadata/1"] = Field(default=SCHEMA, alias="schema")
-    dt: float = Field(gt=0)
-    time_unit: float = Field(default=1.0, gt=0)
+    dt: float = Field(gt=0, strict=True)
+    time_unit: float = Field(default=1.0, gt=0, strict=True)
     profile: str = "canonical"
     semantics: dict[str, Any] = {}
     digest: str | None = None
@@ -57,7 +58,9 @@ def read_metadata(graph: nir.NIRGraph) -> GraphMetadata | None:
         return None
     raw = graph.metadata[KEY]
     try:
-        value = json.loads(raw, parse_constant=_refuse, object_pairs_hook=_unique)
+        value = json.loads(raw, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
+        if "schema" not in value:
+            raise ValueError("the key 'schema' is missing")
         return GraphMetadata.model_validate(value)
     except (ValidationError, ValueError, TypeError, RecursionError) as error:
         raise BadInput(
@@ -87,6 +90,13 @@ def _problem(error: Exception) -> str:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"the constant {constant} is not allowed")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {digits[:20]} is beyond float64")
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def quantization_of(node: nir.NIRNode, name: str) -> Quantization | None:
             bits=int(raw["bits"]),
             axis=int(raw["axis"]),
         )
-        agrees = np.array_equal(result.weight(), np.asarray(node.weight, dtype=np.float32))
+        agrees = np.array_equal(result.weight(), np.asarray(getattr(node, "weight", None), np.float32))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise BadInput(
             f"node '{name}': metadata '{KEY}' is not readable: {error}", code="NB403", fix="quantise again"

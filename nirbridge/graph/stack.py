@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import nir
 import numpy as np
@@ -39,7 +40,7 @@ def layered(
     The graph carries no metadata; nodes: input, w1, hidden1, r1, …, w_out, out, output.
     """
     sizes = [inputs, *hidden, outputs]
-    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(input_type=np.array([inputs]))}
+    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(input_type={"input": np.array([inputs])})}
     edges: list[tuple[str, str]] = []
     before = "input"
 
@@ -62,12 +63,12 @@ def layered(
         before = neuron
     nodes["w_out"] = nir.Linear(weight=draw(output_mean, output_sd, outputs, sizes[-2]))
     nodes["out"] = nir.CubaLI(**_time_constants(outputs, tau_mem, tau_syn, dt))
-    nodes["output"] = nir.Output(output_type=np.array([outputs]))
+    nodes["output"] = nir.Output(output_type={"output": np.array([outputs])})
     edges += [(before, "w_out"), ("w_out", "out"), ("out", "output")]
     return make(nodes, edges)
 
 
-def _time_constants(n: int, tau_mem: float, tau_syn: float, dt: float) -> dict[str, NDArray[np.float32]]:
+def _time_constants(n: int, tau_mem: float, tau_syn: float, dt: float) -> dict[str, Any]:
     z = dt * (1.0 / tau_syn - 1.0 / tau_mem)
     phi = 1.0 if abs(z) < 1e-12 else -np.expm1(-z) / z
     kappa = dt / tau_mem * np.exp(-dt / tau_mem) * phi

@@ -108,20 +108,23 @@ def output_shape(node: nir.NIRNode, name: str, in_shape: Shape) -> Shape:
 
 def _window_shape(node: nir.Conv2d | nir.SumPool2d | nir.AvgPool2d, name: str, in_shape: Shape) -> Shape:
     """(channels, height, width), each axis ⌊(n + 2·padding − dilation·(k−1) − 1)/stride⌋ + 1."""
-    conv = isinstance(node, nir.Conv2d)
-    weight = np.shape(node.weight) if conv else ()
-    if len(in_shape) != 3 or (conv and in_shape[0] != weight[1] * int(node.groups)):
-        expected = f"({weight[1] * int(node.groups)}, height, width)" if conv else "(channels, height, width)"
+    if isinstance(node, nir.Conv2d):
+        channels, group, *kernel = np.shape(node.weight)
+        channels_in: int | None = group * int(node.groups)
+        dilation = np.broadcast_to(node.dilation, 2)
+    else:
+        channels_in, kernel, dilation = None, list(np.broadcast_to(node.kernel_size, 2)), np.ones(2, np.int64)
+    if len(in_shape) != 3 or channels_in not in (None, in_shape[0]):
+        expected = f"({channels_in or 'channels'}, height, width)"
         raise Unsupported(
             f"node '{name}' ({type(node).__name__}) has an input of shape {in_shape}",
             code="NB109",
             fix=f"expected an input of shape {expected}; nirbridge check FILE lists every shape",
         )
-    kernel = np.array(weight[2:]) if conv else np.broadcast_to(node.kernel_size, 2)
     stride = np.broadcast_to(node.stride, 2)
-    dilation = np.broadcast_to(node.dilation, 2) if conv else np.ones(2, dtype=np.int64)
+    reach = dilation * (np.array(kernel) - 1)
     total = 2 * np.broadcast_to(0 if isinstance(node.padding, str) else node.padding, 2)
     if isinstance(node.padding, str) and node.padding == "same":
-        total = dilation * (kernel - 1)
-    space = (np.array(in_shape[1:]) + total - dilation * (kernel - 1) - 1) // stride + 1
-    return (int(weight[0]) if conv else in_shape[0], int(space[0]), int(space[1]))
+        total = reach
+    space = (np.array(in_shape[1:]) + total - reach - 1) // stride + 1
+    return (in_shape[0] if channels_in is None else channels, int(space[0]), int(space[1]))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import ClassVar
 
 import nir
 
-from nirbridge import __version__
 from nirbridge.errors import BadInput, raise_on_errors
 from nirbridge.graph import HistoryEntry, digest, read_metadata, write_metadata
 from nirbridge.protocols import Pass, options_of
@@ -58,7 +58,7 @@ class Pipeline:
             {
                 "pass": item.name,
                 "options": options_of(item),
-                "tool": f"nirbridge {__version__}",
+                "tool": f"nirbridge {version('nirbridge')}",
                 "before": digests[0],
                 "after": digests[1],
             }

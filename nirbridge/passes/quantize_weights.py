@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import nir
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nirbridge.errors import UsageError
 from nirbridge.graph import inline, replace_nodes
 from nirbridge.graph.quantization import KEY, Quantization, quantization_of
+from nirbridge.passes.row_scaling import refused
 from nirbridge.passes.weight_targets import weight_groups, weight_targets
 
 Scheme = Literal["max", "percentile", "mse", "power-of-two"]
@@ -70,7 +71,8 @@ class QuantizeWeights:
         return all(q.axis == -1 and q.scale.tobytes() == kept[0].scale.tobytes() for q in kept)
 
     def _quantised(self, graph: nir.NIRGraph, names: list[str]) -> dict[str, nir.NIRNode]:
-        weights = {name: np.asarray(graph.nodes[name].weight, dtype=np.float64) for name in names}
+        nodes: dict[str, Any] = {name: deepcopy(graph.nodes[name]) for name in names}
+        weights = {name: np.asarray(node.weight, dtype=np.float64) for name, node in nodes.items()}
         axis = -1
         if self.granularity == "channel":
             axis = 0
@@ -79,33 +81,42 @@ class QuantizeWeights:
         else:
             joined = np.concatenate([w.reshape(-1) for w in weights.values()])
             scale = np.array([self._scale(joined)], dtype=np.float32)
-        result = {}
+        if not np.all(np.isfinite(scale)):
+            raise refused(
+                "NB212",
+                names[0],
+                f"the weights of {', '.join(names)} are beyond float32: a scale would be infinite",
+                "scale the weights and the threshold down together",
+            )
         top = 2 ** (self.bits - 1) - 1
         for name, weight in weights.items():
             step = scale.astype(np.float64)
-            step = step.reshape(-1, *[1] * (weight.ndim - 1)) if axis == 0 else step[0]
+            step = step.reshape(-1, *[1] * (weight.ndim - 1)) if axis == 0 else step
             q = np.clip(np.rint(weight / step), -top, top).astype(np.int8)
             quantization = Quantization(q=q, scale=scale, bits=self.bits, axis=axis)
-            node = deepcopy(graph.nodes[name])
-            node.weight = quantization.weight()
-            node.metadata[KEY] = quantization.as_metadata()
-            result[name] = node
-        return result
+            nodes[name].weight = quantization.weight()
+            nodes[name].metadata[KEY] = quantization.as_metadata()
+        return nodes
 
     def _scale(self, w: NDArray[np.float64]) -> np.float32:
-        """The scale of a flat array, rounded to float32; 1 where all weights are 0."""
-        top = 2 ** (self.bits - 1) - 1
+        """The scale of a flat array as float32; 1 where all weights are 0 or too small for one."""
+        with np.errstate(over="ignore", under="ignore"):
+            scale = np.float32(self._exact_scale(w))
+        return scale if scale > 0 else np.float32(1.0)
+
+    def _exact_scale(self, w: NDArray[np.float64]) -> float:
+        top: int = 2 ** (self.bits - 1) - 1
         magnitude = np.abs(w)
         largest = float(magnitude.max(initial=0.0))
         if largest == 0.0:
-            return np.float32(1.0)
+            return 1.0
         if self.scheme == "percentile":
-            return np.float32(np.percentile(magnitude[magnitude > 0], self.percentile) / top)
+            return float(np.percentile(magnitude[magnitude > 0], self.percentile)) / top
         if self.scheme == "power-of-two":
-            return np.float32(2.0 ** np.ceil(np.log2(largest / top)))
+            return float(2.0 ** np.ceil(np.log2(largest / top)))
         if self.scheme == "mse":
-            steps = np.float32(largest / top * np.arange(16, 65) / 64).astype(np.float64)
-            errors = [np.sum((w - np.clip(np.rint(w / s), -top, top) * s) ** 2) for s in steps]
-            best = len(errors) - 1 - int(np.argmin(errors[::-1]))
-            return np.float32(steps[best])
-        return np.float32(largest / top)
+            tried = (largest / top * np.arange(16, 65) / 64).astype(np.float32)
+            steps = [float(s) for s in tried if 0 < s < np.inf]
+            errors = [float(np.sum((w - np.clip(np.rint(w / s), -top, top) * s) ** 2)) for s in steps]
+            return steps[len(errors) - 1 - int(np.argmin(errors[::-1]))] if steps else largest / top
+        return largest / top

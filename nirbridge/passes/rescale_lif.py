@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import nir
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nirbridge.graph import inline, replace_nodes
 from nirbridge.network import build
-from nirbridge.passes.row_scaling import is_one, scale_rows
+from nirbridge.passes.row_scaling import float_like, is_one, refused, scale_rows
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,14 @@ class RescaleLif:
             factor = p.b_m * p.b_s if p.cuba else p.b_m
             if is_one(factor) and is_one(p.b_m):
                 continue
+            if np.any(factor == 0.0):
+                raise refused(
+                    "NB124",
+                    p.name,
+                    f"node '{p.name}' takes no input: r or w_in is 0 at "
+                    f"{np.count_nonzero(factor == 0.0)} of {p.size} neurons",
+                    "set them to 1 and the weights of these neurons to 0",
+                )
             factors[p.name] = factor
             changed[p.name] = _rescaled(flat.nodes[p.name], p.b_m, p.b_s if p.cuba else None)
         if not factors:
@@ -47,17 +55,17 @@ class RescaleLif:
         return replace_nodes(flat, {**scale_rows(flat, factors, self.name), **changed})
 
 
-def _rescaled(node: nir.NIRNode, b_m: NDArray[np.float64], b_s: NDArray[np.float64] | None) -> nir.NIRNode:
-    result = deepcopy(node)
+def _rescaled(node: Any, b_m: NDArray[np.float64], b_s: NDArray[np.float64] | None) -> nir.NIRNode:
+    result: Any = deepcopy(node)
     result.r = _divided(node.r, b_m)
     if b_s is not None:
         result.w_in = _divided(node.w_in, b_s)
-    return result
+    rescaled: nir.NIRNode = result
+    return rescaled
 
 
-def _divided(value: NDArray[np.floating], divisor: NDArray[np.float64]) -> NDArray[np.floating]:
+def _divided(value: NDArray[np.floating], divisor: NDArray[np.float64]) -> NDArray[Any]:
     array = np.asarray(value)
     shape = array.shape if array.size == divisor.size else divisor.shape
     full = np.broadcast_to(array, shape).astype(np.float64)
-    dtype = array.dtype if np.issubdtype(array.dtype, np.floating) else np.dtype(np.float64)
-    return np.asarray(full / divisor.reshape(shape), dtype=dtype)
+    return float_like(array, full / divisor.reshape(shape))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from typing import Any
 
 import nir
 import numpy as np
@@ -35,14 +36,14 @@ def scale_rows(
             continue
         node = graph.nodes[a]
         if not isinstance(node, nir.Linear | nir.Affine):
-            raise _refused(
+            raise refused(
                 "NB202",
                 b,
-                f"node '{b}' is fed by '{a}' ({type(node).__name__}), {reason} needs a Linear or Affine there",
+                f"node '{b}' is fed by '{a}' ({type(node).__name__}), {reason} needs Linear or Affine there",
                 "put an identity Linear between the two",
             )
         if KEY in node.metadata:
-            raise _refused(
+            raise refused(
                 "NB212",
                 a,
                 f"node '{a}' is quantised already, {reason} would change its weights",
@@ -50,26 +51,33 @@ def scale_rows(
             )
         others = [t for s, t in graph.edges if s == a and t != b]
         if any(t not in factors or not np.array_equal(factors[t], factors[b]) for t in others):
-            raise _refused(
+            raise refused(
                 "NB202",
                 a,
                 f"weight node '{a}' feeds '{b}' and {', '.join(map(repr, others))}, which need other scales",
                 "give each target its own copy of the weight node",
             )
         wanted[a] = factors[b]
-    result: dict[str, nir.NIRNode] = {}
-    for name, factor in wanted.items():
-        node = deepcopy(graph.nodes[name])
-        weight = np.asarray(node.weight)
-        rows = factor.reshape(weight.shape[:-1])
-        node.weight = (weight.astype(np.float64) * rows[..., None]).astype(weight.dtype)
-        if isinstance(node, nir.Affine):
-            bias = np.asarray(node.bias)
-            node.bias = (bias.astype(np.float64) * rows).astype(bias.dtype)
-        result[name] = node
+    return {name: _scaled(graph.nodes[name], factor) for name, factor in wanted.items()}
+
+
+def _scaled(node: Any, factor: NDArray[np.float64]) -> nir.NIRNode:
+    """A Linear or Affine with its rows multiplied, in the float type that it had."""
+    result: nir.Linear | nir.Affine = deepcopy(node)
+    rows = factor.reshape(np.shape(result.weight)[:-1])
+    result.weight = float_like(result.weight, np.asarray(result.weight, np.float64) * rows[..., None])
+    if isinstance(result, nir.Affine):
+        result.bias = float_like(result.bias, np.asarray(result.bias, np.float64) * rows)
     return result
 
 
-def _refused(code: str, node: str, message: str, fix: str) -> Unsupported:
+def float_like(old: Any, new: NDArray[np.float64]) -> NDArray[Any]:
+    """``new`` in the float type of ``old``; where that holds integers, as float64."""
+    dtype = np.asarray(old).dtype
+    return new.astype(dtype) if np.issubdtype(dtype, np.floating) else new
+
+
+def refused(code: str, node: str, message: str, fix: str) -> Unsupported:
+    """The error about one node that keeps a pass from applying."""
     finding = Finding(code=code, level="error", node=node, message=message, fix=fix)
     return Unsupported(message, code=code, fix=fix, findings=[finding])

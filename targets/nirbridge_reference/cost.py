@@ -19,11 +19,21 @@ def coefficients() -> Coefficients:
 
 
 def host_cost(recording: Recording, threads: int) -> Cost:
-    """Latency as it was measured here; energy unknown: no power counter is read on a host yet."""
-    seconds = (recording.wall_s or 0.0) / max(recording.n_samples, 1)
-    source = f"wall time of this run, {threads} threads, batch of {recording.n_samples}"
+    """Latency as it was measured here: mean, shortest and longest sample on its thread.
+
+    The energy is unknown: no power counter is read on a host yet.
+    """
+    each = recording.sample_s
+    measured = each is not None and len(each) > 0
+    source = f"{recording.n_samples} samples timed here, one thread each"
     latency = Total(
-        value=seconds, low=seconds, high=seconds, unit="s", basis="measured", source=source, per="sample"
+        value=float(each.mean()) if each is not None and measured else 0.0,
+        low=float(each.min()) if each is not None and measured else 0.0,
+        high=float(each.max()) if each is not None and measured else 0.0,
+        unit="s",
+        basis="measured",
+        source=source,
+        per="sample",
     )
     term = Term(
         name="host",
@@ -49,7 +59,10 @@ def host_cost(recording: Recording, threads: int) -> Cost:
         ticks=recording.ticks,
         tick_s=recording.dt,
         scenario={"device": "host", "threads": threads},
-        notes=("latency is throughput: wall time of the batch divided by its samples",),
+        notes=(
+            f"{threads} threads, batch of {recording.n_samples}: "
+            f"{1e3 * (recording.wall_s or 0.0) / max(recording.n_samples, 1):.3g} ms of wall time per sample",
+        ),
     )
 
 

@@ -112,10 +112,11 @@ class ReferenceProgram:
 
         def job(b: int) -> tuple[Any, ...]:
             window = start[b]
+            entered = time.perf_counter()
             result = self._one(n_steps, window, unit, value, plan, capacity)
             if result[0] > capacity:
                 result = self._one(n_steps, window, unit, value, plan, result[0])
-            return result
+            return (*result, time.perf_counter() - entered)
 
         results: list[tuple[Any, ...]] = []
         with ThreadPoolExecutor(threads) as pool:
@@ -277,4 +278,5 @@ class ReferenceProgram:
             traces=traces,
             counts=counts,
             wall_s=wall,
+            sample_s=np.array([r[5] for r in results]),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from nirbridge.report.table import print_comparison, row
 
 @pytest.mark.parametrize(("width", "across"), [(240, True), (150, True), (100, False), (80, False)])
 def test_a_narrow_terminal_turns_the_table(width: int, across: bool) -> None:
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console = Console(width=width, record=True, file=StringIO())
     print_comparison(console, synthetic())
     text = console.export_text()
     lines = text.splitlines()
