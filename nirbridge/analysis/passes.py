@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.analysis.types import PassResult
+from nirbridge.errors import Unsupported
+from nirbridge.graph import inline, read_metadata
 from nirbridge.graph.digest import node_fields
-from nirbridge.graph.quantization import KEY, quantization_of
+from nirbridge.graph.quantization import KEY, Quantization, quantization_of
 from nirbridge.network import build
 from nirbridge.passes import Pipeline
 from nirbridge.protocols import Pass, options_of
+from nirbridge.semantics import Semantics
 
 Step = tuple[Pass, nir.NIRGraph, nir.NIRGraph]
 
@@ -22,9 +25,13 @@ Step = tuple[Pass, nir.NIRGraph, nir.NIRGraph]
 def applied(
     passes: Sequence[Pass], graph: nir.NIRGraph
 ) -> tuple[nir.NIRGraph, tuple[PassResult, ...], list[Step]]:
-    """Run passes as one pipeline; returns the graph, a result per pass, and each pass's graphs."""
+    """Run passes as one pipeline; returns the graph, a result per pass, and each pass's graphs, inlined."""
     steps: list[Step] = []
-    after = Pipeline(tuple(passes), seen=lambda item, old, new: steps.append((item, old, new)))(graph)
+
+    def seen(item: Pass, old: nir.NIRGraph, new: nir.NIRGraph) -> None:
+        steps.append((item, inline(old), inline(new)))
+
+    after = Pipeline(tuple(passes), seen=seen)(graph)
     return after, tuple(_result(*step) for step in steps), steps
 
 
@@ -70,50 +77,61 @@ def _same(a: Any, b: Any) -> bool:
 
 def _quantised(before: nir.NIRGraph, after: nir.NIRGraph, names: list[str]) -> str:
     """Scale, clipped share and signal to quantisation noise over all arrays of each scale."""
-    groups: dict[bytes, list[str]] = {}
+    groups: dict[bytes, list[tuple[str, Quantization]]] = {}
     for name in names:
         found = quantization_of(after.nodes[name], name)
         if found is not None:
-            groups.setdefault(found.scale.tobytes(), []).append(name)
+            groups.setdefault(found.scale.tobytes(), []).append((name, found))
     texts = []
     for members in groups.values():
-        found = quantization_of(after.nodes[members[0]], members[0])
-        if found is None:
-            continue
-        old = _joined(before, members)
-        new = _joined(after, members)
-        top = (2 ** (found.bits - 1) - 1) * float(found.scale.max())
-        clipped = float(np.mean(np.abs(old) > top + 0.5 * float(found.scale.max())))
+        old = np.concatenate([_weight(before, name).reshape(-1) for name, _ in members])
+        new = np.concatenate([_weight(after, name).reshape(-1) for name, _ in members])
+        clipped = float(np.mean(np.concatenate([_clipped(_weight(before, n), q) for n, q in members])))
         noise = float(np.sum((old - new) ** 2))
         decibel = "exact" if noise == 0 else f"{10 * np.log10(np.sum(old**2) / noise):.0f} dB"
-        texts.append(
-            f"{'+'.join(members)}: scale {float(found.scale[0]):.3g}, clipped {100 * clipped:.1f} %, {decibel}"
-        )
+        low, high = float(members[0][1].scale.min()), float(members[0][1].scale.max())
+        scale = f"scale {low:.3g}" if low == high else f"scales {low:.3g} to {high:.3g}"
+        names_joined = "+".join(name for name, _ in members)
+        texts.append(f"{names_joined}: {scale}, clipped {100 * clipped:.1f} %, {decibel}")
     return "; ".join(texts)
 
 
-def _joined(graph: nir.NIRGraph, names: list[str]) -> NDArray[np.float64]:
-    return np.concatenate(
-        [np.asarray(getattr(graph.nodes[name], "weight"), np.float64).reshape(-1) for name in names]  # noqa: B009
-    )
+def _clipped(weight: NDArray[np.float64], found: Quantization) -> NDArray[np.bool_]:
+    """Flat: whether a weight lies more than half a scale beyond the largest integer's value."""
+    scale = found.scale.astype(np.float64)
+    if found.axis >= 0:
+        scale = scale.reshape([-1 if at == found.axis else 1 for at in range(weight.ndim)])
+    top = 2 ** (found.bits - 1) - 1
+    return np.asarray(np.abs(weight) > (top + 0.5) * scale).reshape(-1)
+
+
+def _weight(graph: nir.NIRGraph, name: str) -> NDArray[np.float64]:
+    node: Any = graph.nodes[name]
+    return np.asarray(node.weight, np.float64)
 
 
 def _gains(before: nir.NIRGraph, after: nir.NIRGraph) -> str:
-    """Largest relative change of what a spike adds to V per step: W·b_s·b_m of every synapse."""
+    """Largest relative change of what a spike adds to V per step: W·b_s·b_m of every synapse.
+
+    A graph without dt is measured at dt = 1: with matched gains dt cancels in the ratio.
+    """
     worst = 0.0
-    old, new = build(before), build(after)
+    stated = None if read_metadata(before) else Semantics(dt=1.0)
+    try:
+        old, new = build(before, stated), build(after, stated)
+    except Unsupported as error:
+        return f"not measured: {error.message}"
     for at in old.neurons:
         p, q = old.populations[at], new.populations[new.index(old.populations[at].name)]
         gain_p = p.b_m * (p.b_s if p.cuba else 1.0)
         gain_q = q.b_m * (q.b_s if q.cuba else 1.0)
-        for stage in old.drives[at].stages:
-            node, other = before.nodes.get(stage.name), after.nodes.get(stage.name)
-            if not isinstance(node, nir.Linear | nir.Affine) or not isinstance(
-                other, nir.Linear | nir.Affine
-            ):
+        drive = old.drives[at]
+        for stage in (drive.stages[last] for last in drive.inputs if isinstance(last, int)):
+            nodes = before.nodes[stage.name], after.nodes.get(stage.name)
+            if not all(isinstance(node, nir.Linear | nir.Affine) for node in nodes):
                 continue
-            x = np.asarray(node.weight, np.float64).reshape(len(gain_p), -1) * gain_p[:, None]
-            y = np.asarray(other.weight, np.float64).reshape(len(gain_q), -1) * gain_q[:, None]
+            x = _weight(before, stage.name).reshape(len(gain_p), -1) * gain_p[:, None]
+            y = _weight(after, stage.name).reshape(len(gain_q), -1) * gain_q[:, None]
             largest = float(np.abs(x).max(initial=0.0))
             if largest > 0:
                 worst = max(worst, float(np.abs(x - y).max()) / largest)

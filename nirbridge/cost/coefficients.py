@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -24,7 +24,7 @@ _SI: dict[str, float] = {
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 class Source(_Strict):
@@ -143,14 +143,21 @@ class Coefficients(_Strict):
         """Basis of a coefficient; a solved one takes the worst of the ids that it follows from."""
         if name in self.coefficients:
             return self.coefficients[name].basis
-        return "assumed"
+        others = [self.coefficients[key].basis for key in _linear(self._solving(name))[0] if key != name]
+        return min(others, key=get_args(Basis).index)
 
     def source_of(self, name: str) -> str:
         """Citation of a coefficient, or the constraint that it follows from."""
         if name in self.coefficients:
             key = self.coefficients[name].source
             return "our choice" if key == "choice" else self.sources[key].cite
-        return f"follows from {self.constraints[0].expr}"
+        return f"follows from {self._solving(name).expr}"
+
+    def _solving(self, name: str) -> Constraint:
+        for constraint in self.constraints:
+            if _solved_id(constraint, self.coefficients) == name:
+                return constraint
+        raise KeyError(name)
 
 
 _TERM = re.compile(r"\s*([+-]?)\s*(?:(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*\*\s*)?([A-Za-z_]\w*)\s*")
@@ -165,7 +172,7 @@ def _linear(constraint: Constraint) -> tuple[dict[str, float], float]:
         if match is None or match.end() == at:
             raise ValueError(f"constraint '{constraint.expr}' is not a sum of factor*id")
         sign, factor, name = match.groups()
-        factors[name] = (-1.0 if sign == "-" else 1.0) * float(factor or 1.0)
+        factors[name] = factors.get(name, 0.0) + (-1.0 if sign == "-" else 1.0) * float(factor or 1.0)
         at = match.end()
     return factors, float(right)
 

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from nirbridge.errors import BadInput
 from nirbridge.spikes import Spikes
 
-
 Augmentation = Callable[["Dataset", Generator], "Dataset"]
 
 
@@ -69,6 +68,8 @@ class Dataset:
     def select(self, samples: ArrayLike) -> Dataset:
         """The given samples (indices or a mask), in the given order."""
         index = np.asarray(samples)
+        if index.size == 0:
+            index = index.astype(np.int64)
         return replace(
             self,
             spikes=self.spikes.select(index),

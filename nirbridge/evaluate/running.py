@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from nirbridge.cost import Cost
 from nirbridge.data import Dataset
-from nirbridge.errors import BadInput
+from nirbridge.errors import BadInput, raise_on_errors
 from nirbridge.graph import read_metadata
 from nirbridge.protocols import Program, Target
 from nirbridge.recording import Readout, Recording
 from nirbridge.spikes import Spikes
+from nirbridge.validate import validate
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -48,12 +49,15 @@ def run(
 
     Samples last as long as in the graph's training, where its metadata says so (`fit_duration`).
     progress is called with the number of samples done. Raises `Unsupported` where the target cannot
-    take the graph, `BadInput` (NB508) for a data set without samples.
+    take the graph, `BadInput` for a graph that is not valid, for a data set without samples (NB508) and for
+    labels that the graph has no output for (NB503).
     """
     if len(data) == 0:
         raise BadInput(f"{data.source}: no samples to run", code="NB508", fix="give a data set with samples")
+    raise_on_errors(validate(graph), "the graph")
     fitted, cut = fit_duration(graph, data)
     program = target.compile(graph)
+    _labels_fit(graph, data)
     parts = []
     done = 0
 
@@ -81,6 +85,20 @@ def run(
         cost=program.cost(recording),
         cut_spikes=cut,
     )
+
+
+def _labels_fit(graph: nir.NIRGraph, data: Dataset) -> None:
+    outputs = sum(
+        int(np.prod(node.output_type["output"]))
+        for node in graph.nodes.values()
+        if isinstance(node, nir.Output)
+    )
+    if data.labels is not None and len(data) and data.labels.max() >= outputs:
+        raise BadInput(
+            f"{data.source}: labels go up to {data.labels.max()}, the graph has {outputs} outputs",
+            code="NB503",
+            fix="use a data set of the graph's own classes",
+        )
 
 
 def fit_duration(graph: nir.NIRGraph, data: Dataset) -> tuple[Dataset, int]:

@@ -36,7 +36,7 @@ def layered(
 
     tau_mem, tau_syn, dt in seconds; weights are normal with the given mean and standard deviation.
     With exact decay and matched gain a weight w is the jump of I per spike and I drives V as
-    in continuous time: w_in = 1/(1−e^(−dt/τ_s)), r = κ(dt)/(1−e^(−dt/τ_m)) (EVENTPROP.md §1, SEMANTICS.md R5).
+    in continuous time: w_in = 1/(1−e^(−dt/τ_s)), r = κ(dt)/(1−e^(−dt/τ_m)) (SEMANTICS.md R5).
     The graph carries no metadata; nodes: input, w1, hidden1, r1, …, w_out, out, output.
     """
     sizes = [inputs, *hidden, outputs]

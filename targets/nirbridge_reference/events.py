@@ -33,8 +33,9 @@ def events_of(
         )
     step = spikes.steps(network.semantics.dt)
     sample = np.repeat(np.arange(spikes.n_samples), spikes.counts())
-    dtype = np.float64 if network.semantics.arithmetic == "float64" else np.float32
-    value = np.ones(len(step), dtype) if spikes.values is None else spikes.values.astype(dtype)
+    double = network.semantics.arithmetic == "float64"
+    value: NDArray[np.floating] = np.ones(len(step)) if spikes.values is None else spikes.values.astype(float)
+    value = value if double else value.astype(np.float32)
     if network.semantics.profile == "genn" and spikes.values is None:
         step = _queued(sample, step, spikes.units)
         keep = step < n_steps

@@ -62,7 +62,8 @@ def flags_of(network: Network) -> Ints:
 
 def lower(network: Network) -> Lowered:
     """Lower a network; raises `Unsupported` for pass-through nodes without an operator."""
-    dtype = np.dtype(np.float64 if network.semantics.arithmetic == "float64" else np.float32)
+    double = network.semantics.arithmetic == "float64"
+    dtype: np.dtype[np.floating] = np.dtype(np.float64) if double else np.dtype(np.float32)
     offsets = np.concatenate([[0], np.cumsum([p.size for p in network.populations])]).astype(np.int64)
     total = int(offsets[-1])
     ops: list[list[int]] = []
@@ -78,10 +79,12 @@ def lower(network: Network) -> Lowered:
         place: list[tuple[int, int]] = []
         for stage in drive.stages:
             threshold = isinstance(stage.node, nir.Threshold)
-            if threshold:
-                matrix, b = np.asarray(stage.node.threshold, np.float64), None
+            matrix: NDArray[np.float64] | None
+            b: NDArray[np.float64] | None = None
+            if isinstance(stage.node, nir.Threshold):
                 size = int(np.prod(stage.in_shape))
-                matrix = np.broadcast_to(matrix, stage.in_shape).reshape(-1)
+                theta = np.asarray(stage.node.threshold, np.float64)
+                matrix = np.broadcast_to(theta, stage.in_shape).reshape(-1)
             else:
                 op = operator(stage.node, stage.name, stage.in_shape)
                 matrix, b = op.matrix, op.bias

@@ -14,6 +14,7 @@ from nirbridge.protocols import Pass
 from nirbridge.semantics import semantics_of
 
 if TYPE_CHECKING:
+    from nirbridge_reference.lower import Lowered
     from nirbridge_reference.program import ReferenceProgram
 
 PROFILES = ("canonical", "genn")
@@ -57,7 +58,7 @@ class Reference:
 
         return ReferenceProgram(self, self._lowered(graph), graph)
 
-    def _lowered(self, graph: nir.NIRGraph):  # type: ignore[no-untyped-def]
+    def _lowered(self, graph: nir.NIRGraph) -> Lowered:
         from nirbridge_reference.lower import lower
 
         semantics = semantics_of(graph)

@@ -1,0 +1,143 @@
+"""Run and compare from Python."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from nirbridge import conformance
+from nirbridge.data import Dataset
+from nirbridge.errors import BadInput, Unsupported
+from nirbridge.evaluate import compare, fit_duration, run
+from nirbridge.graph import GraphMetadata, copy, read_metadata, write_metadata
+from nirbridge.plugins import parse
+from nirbridge.report import Report
+from nirbridge.spikes import Spikes
+
+
+@pytest.fixture
+def graph():
+    return conformance.example_graph(np.random.default_rng(5))
+
+
+@pytest.fixture
+def data():
+    return conformance.example_data(np.random.default_rng(6), samples=10)
+
+
+def targets(*specs):
+    return [(spec, parse("targets", spec)) for spec in specs]
+
+
+def test_run_predicts_by_the_readout_and_batches_do_not_matter(graph, data):
+    target = parse("targets", "reference")
+    whole = run(graph, target, data, batch=64)
+    parts = run(graph, target, data, batch=3)
+    assert np.array_equal(whole.predictions, parts.predictions)
+    expected = whole.recording.output.mean(axis=1).argmax(axis=1)
+    assert np.array_equal(whole.predictions, expected)
+    assert whole.correct == (expected == data.labels).sum()
+    assert whole.accuracy == whole.correct / 10
+
+
+def test_progress_counts_samples_over_batches(graph, data):
+    seen = []
+    run(graph, parse("targets", "reference"), data, batch=4, progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 10
+
+
+def test_a_target_equals_itself(graph, data):
+    report = compare(graph, targets("reference", "reference:threads=1"), data)
+    versus = report.results[1].versus
+    assert versus.spikes_agree == 1.0
+    assert versus.first_difference is None
+    assert versus.change.change == 0
+
+
+def test_the_first_difference_is_where_the_spikes_first_differ(graph, data):
+    report = compare(graph, targets("reference", "loihi2"), data)
+    found = report.results[1].versus.first_difference
+    reference = run(graph, parse("targets", "reference"), data, record=["hidden1"])
+    from nirbridge.passes import Pipeline
+
+    loihi2 = parse("targets", "loihi2")
+    lowered = Pipeline(tuple(loihi2.passes(graph)))(graph)
+    other = run(lowered, loihi2, data, record=["hidden1"])
+    a = reference.recording.aligned("hidden1").to_dense(1e-3)
+    b = other.recording.aligned("hidden1").to_dense(1e-3)
+    first = np.argwhere(a != b)[0]  # sample, step, neuron in order
+    assert (found.sample, found.step, found.neuron) == tuple(first)
+    assert found.spiked == ("first" if a[tuple(first)] else "second")
+    assert report.membranes[0].at_step == found.step
+    shares = {s.node: s for s in report.results[1].versus.agreement}
+    assert shares["hidden1"].matched == np.minimum(a, b).sum()
+    assert shares["hidden1"].missing == np.maximum(a - b, 0).sum()
+
+
+def test_three_targets_tell_quantisation_and_arithmetic_apart(graph, data):
+    report = compare(graph, targets("reference", "loihi2", "spinnaker2"), data, commands=("nirbridge …",))
+    for result in report.results[1:]:
+        assert result.lowered is not None
+        assert result.passes
+        assert result.cost["latency"]["basis"]
+        assert result.placement["fits"]
+    assert report.results[2].lowered.spikes_agree == 1.0  # spinnaker2 computes the reference's own floats
+    again = Report.from_dict(json.loads(json.dumps(report.as_dict())))
+    assert json.dumps(again.as_dict()) == json.dumps(report.as_dict())
+
+
+def test_without_labels_there_is_no_accuracy(graph, data):
+    unlabelled = Dataset(data.spikes)
+    report = compare(graph, targets("reference", "loihi2"), unlabelled)
+    assert report.results[0].accuracy is None
+    assert report.results[1].versus.change is None
+
+
+def test_samples_last_as_long_as_in_training(graph, data):
+    metadata = read_metadata(graph)
+    trained = write_metadata(graph, metadata.model_copy(update={"training": {"duration": 0.03}}))
+    fitted, cut = fit_duration(trained, data)
+    assert fitted.spikes.duration == 0.03
+    assert cut == (data.spikes.times >= 0.03).sum() > 0
+    assert run(trained, parse("targets", "reference"), data).cut_spikes == cut
+
+
+def test_refusals(graph, data):
+    reference = parse("targets", "reference")
+    broken = copy(graph)
+    broken.nodes["w1"].weight[0, 0] = np.nan
+    with pytest.raises(BadInput) as caught:
+        run(broken, reference, data)
+    assert caught.value.code == "NB120"
+    with pytest.raises(BadInput) as caught:
+        run(graph, reference, data.select([]))
+    assert caught.value.code == "NB508"
+    many = Dataset(data.spikes, np.full(10, 3))
+    with pytest.raises(BadInput) as caught:
+        run(graph, reference, many)
+    assert caught.value.code == "NB503"
+    wide = Spikes(np.array([0.0]), np.array([20]), np.array([0, 1]), 21, 0.01)
+    with pytest.raises(BadInput) as caught:
+        run(graph, reference, Dataset(wide))
+    assert caught.value.code == "NB501"
+    with pytest.raises(Unsupported) as caught:
+        run(graph, parse("targets", "loihi2"), data)
+    assert caught.value.code == "NB212"
+    bare = copy(graph)
+    bare.metadata.clear()
+    with pytest.raises(BadInput) as caught:
+        run(bare, reference, data)
+    assert caught.value.code == "NB301"
+
+
+def test_dt_is_never_guessed_but_may_be_stated(graph, data):
+    from nirbridge.semantics import with_dt
+
+    bare = copy(graph)
+    bare.metadata.clear()
+    stated = with_dt(bare, 1e-3, None)
+    assert read_metadata(stated) == GraphMetadata(dt=1e-3)
+    assert run(stated, parse("targets", "reference"), data).recording.ticks == 60

@@ -1,0 +1,82 @@
+"""Training from a configuration, from Python and from the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nirbridge.errors import UsageError
+from nirbridge.evaluate import checkpoint_of, train
+from nirbridge.graph import digest, read_metadata
+
+CONFIG = """
+[graph]
+dt = 1e-3
+hidden = [16]
+input_mean = 1.5
+input_sd = 0.8
+output_sd = 0.1
+[data]
+train = "yin-yang:train:60"
+valid = "yin-yang:validation:30"
+[trainer]
+epochs = 3
+batch = 10
+lr = 5e-3
+logit_scale = 8.0
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "training.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_train_writes_what_it_did_into_the_graph(config, tmp_path):
+    trained = train(config, out=tmp_path / "net.nir", seed=4)
+    metadata = read_metadata(trained.graph)
+    assert metadata.readout == "mean"
+    assert metadata.training["seed"] == 4
+    assert metadata.training["duration"] == pytest.approx(0.04)
+    assert [entry["epoch"] for entry in trained.curve] == [1, 2, 3]
+    assert metadata.digest == digest(trained.graph)
+    assert not checkpoint_of(tmp_path / "net.nir").exists()
+
+
+def test_an_interrupted_training_leaves_a_checkpoint_and_resumes_to_the_same_bits(config, tmp_path):
+    whole = train(config, out=tmp_path / "a.nir")
+
+    def stop(stats):
+        if stats.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, out=tmp_path / "b.nir", on_step=stop)
+    assert checkpoint_of(tmp_path / "b.nir").exists()
+    resumed = train(config, out=tmp_path / "b.nir", resume=True)
+    assert digest(resumed.graph) == digest(whole.graph)
+
+
+def test_resume_without_a_checkpoint_is_a_usage_error(config, tmp_path):
+    with pytest.raises(UsageError, match="no checkpoint"):
+        train(config, out=tmp_path / "net.nir", resume=True)
+
+
+def test_the_command_writes_graph_and_run_file(config, tmp_path):
+    command = [sys.executable, "-m", "nirbridge", "train", str(config), "-o", "net.nir", "--json", "--quiet"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    value = json.loads(done.stdout)
+    assert value["output"] == "net.nir"
+    run = json.loads((tmp_path / "net.nir.run.json").read_text())
+    assert run["digest"] == value["digest"]
+    import nir
+
+    assert np.isfinite(nir.read(tmp_path / "net.nir").nodes["w1"].weight).all()
