@@ -12,15 +12,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from nirbridge.cost import Cost
 from nirbridge.cost.coefficients import Coefficients
+from nirbridge.evaluate import Config
 from nirbridge.graph import GraphMetadata
+from nirbridge.report import Report
 
 FOLDER = Path(__file__).parent
 
 # File stem -> its schema. A new published model is one more line.
 SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "coefficients": Coefficients.model_json_schema,
+    "cost": TypeAdapter(Cost).json_schema,
     "graph-metadata": lambda: GraphMetadata.model_json_schema(by_alias=True),
+    "report": TypeAdapter(Report).json_schema,
+    "training-config": Config.model_json_schema,
 }
 
 

@@ -66,7 +66,6 @@ class Training:
         )
         self.state = self._start()
         self.total = np.zeros_like(self.stack.weights)
-        self.clamped = 0
 
     def run(self) -> nir.NIRGraph:
         """Train to the last epoch and return the graph."""
@@ -108,7 +107,7 @@ class Training:
     def _epoch(self) -> None:
         trainer, state = self.trainer, self.state
         order = self.rng.permutation(len(self.data))
-        done, correct, loss, spikes = 0, 0, 0.0, 0
+        done, correct, loss, spikes, clamped = 0, 0, 0.0, 0, 0
         active = np.zeros(self.stack.par.shape[1], dtype=bool)
         stats: TrainStats | None = None
         for first in range(0, len(order), trainer.batch):
@@ -118,6 +117,7 @@ class Training:
             correct += int((result.logits.argmax(axis=1) == batch.labels).sum())
             loss += float(result.loss.sum())
             spikes += int(result.counts.sum())
+            clamped += result.clamped
             active |= result.counts.any(axis=0)
             stats = self._stats(done, loss, correct, spikes, active)
             self.on_step(stats)
@@ -135,6 +135,7 @@ class Training:
             "accuracy": correct / max(done, 1),
             "spikes_per_neuron": spikes / max(done, 1) / neurons,
             "silent": float(silent.sum()) / neurons,
+            "clamped_slopes": float(clamped),
         }
         if accuracy is not None:
             entry["valid_accuracy"] = accuracy
@@ -175,7 +176,6 @@ class Training:
             regular=self._rate_term(),
             learn=True,
         )
-        self.clamped += result.clamped
         state.mean_counts = result.counts.mean(axis=0)
         factor = stack.gradient_factor / stack.gradient_factor.dtype.type(len(batch))
         norm = math.sqrt(total_gradient(self.executor.gradients, factor, self.total))
@@ -258,9 +258,9 @@ class Training:
             "epochs": self.state.epoch,
             "samples": len(self.data),
             "duration": self.data.spikes.duration,
-            "clamped_slopes": self.clamped,
+            "clamped_slopes": sum(int(entry["clamped_slopes"]) for entry in self.state.curve),
             "curve": self.state.curve,
-            **{k: v for k, v in last.items() if k != "epoch"},
+            **{k: v for k, v in last.items() if k not in ("epoch", "clamped_slopes")},
         }
         update = {
             "readout": self.loss.readout,

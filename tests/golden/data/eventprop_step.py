@@ -97,7 +97,7 @@ def sent(case: Case, run: Run, b: int, layer: int, k: int) -> list[tuple[int, Sp
 def crossing(start: State, m: float, s: float, e: float, threshold: float, dt: float) -> float:
     """Time in the step at which V reaches the threshold, by bisection."""
     low, high = 0.0, dt
-    for _ in range(200):
+    for _ in range(60):
         t = (low + high) / 2
         low, high = (low, t) if start.after(Flow(m, s, t), e).v >= threshold else (t, high)
     return (low + high) / 2
