@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from nirbridge.analysis.types import PassResult
 from nirbridge.errors import Unsupported
 from nirbridge.graph import inline, read_metadata
+from nirbridge.graph.delays import KEY as DELAYS
+from nirbridge.graph.delays import step_of, steps_of
 from nirbridge.graph.digest import node_fields
 from nirbridge.graph.quantization import KEY, Quantization, quantization_of
 from nirbridge.network import build
@@ -40,12 +42,15 @@ def _result(item: Pass, before: nir.NIRGraph, after: nir.NIRGraph) -> PassResult
     law = str(getattr(item, "law", ""))
     if not names:
         changed, result = "nothing", "already so"
-    elif any(KEY in after.nodes[name].metadata for name in names if name in after.nodes):
-        arrays = [name for name in names if KEY in after.nodes[name].metadata]
+    elif any(_has_delays(graph, name) for graph in (before, after) for name in names):
+        changed, result = _delays(before, after, names)
+    elif arrays := [name for name in names if name in after.nodes and KEY in after.nodes[name].metadata]:
         changed, result = f"{len(arrays)} arrays", _quantised(before, after, arrays)
     else:
         neurons = [name for name in names if not isinstance(after.nodes.get(name), nir.Linear | nir.Affine)]
-        changed, result = ", ".join(neurons or names), _gains(before, after)
+        moved = _moved(before, after, neurons)
+        changed = ", ".join(neurons or names)
+        result = "; ".join([*([moved] if moved else []), _gains(before, after)])
     return PassResult(name=item.name, options=options_of(item), changed=changed, law=law, result=result)
 
 
@@ -56,7 +61,7 @@ def _changed(before: nir.NIRGraph, after: nir.NIRGraph) -> list[str]:
             type(a) is not type(b)
             or set(old) != set(new)
             or any(not _same(old[k], new[k]) for k in old)
-            or (KEY in a.metadata) != (KEY in b.metadata)
+            or any((key in a.metadata) != (key in b.metadata) for key in (KEY, DELAYS))
         )
 
     names = sorted({*before.nodes, *after.nodes})
@@ -67,6 +72,44 @@ def _changed(before: nir.NIRGraph, after: nir.NIRGraph) -> list[str]:
         or name not in after.nodes
         or differs(before.nodes[name], after.nodes[name])
     ]
+
+
+def _has_delays(graph: nir.NIRGraph, name: str) -> bool:
+    node = graph.nodes.get(name)
+    return node is not None and (isinstance(node, nir.Delay) or DELAYS in node.metadata)
+
+
+def _delays(before: nir.NIRGraph, after: nir.NIRGraph, names: list[str]) -> tuple[str, str]:
+    """What changed, and the delays that the graph then has: as nodes, and per synapse."""
+    old, new = (
+        [n for n, node in graph.nodes.items() if isinstance(node, nir.Delay)] for graph in (before, after)
+    )
+    if sorted(old) == sorted(new):
+        step = step_of(after)
+        nodes = [(before.nodes[n], after.nodes[n]) for n in new if n in names]
+        worst = max(float(np.abs(np.asarray(a.delay) - b.delay).max()) for a, b in nodes)  # type: ignore[attr-defined]
+        return ", ".join(n for n in new if n in names), f"moved by {worst / step:.2g} steps at most"
+    parts = []
+    for name, node in sorted(after.nodes.items()):
+        steps = steps_of(node, name)
+        if steps is not None:
+            held = steps[_weight(after, name) != 0]
+            parts.append(f"{name}: {held.min(initial=0)} to {held.max(initial=0)} steps")
+    return f"{len(old)} Delay nodes, now {len(new)}", "; ".join(parts) or "each delay a node"
+
+
+def _moved(before: nir.NIRGraph, after: nir.NIRGraph, names: list[str]) -> str:
+    """The largest relative change of every time constant and threshold that changed."""
+    worst: dict[str, float] = {}
+    for name in names:
+        a, b = before.nodes.get(name), after.nodes.get(name)
+        for field in ("tau", "tau_mem", "tau_syn", "v_threshold"):
+            if not (hasattr(a, field) and hasattr(b, field)):
+                continue
+            x, y = (np.asarray(getattr(node, field), np.float64) for node in (a, b))
+            if not np.array_equal(x, y) and np.all(x != 0):
+                worst[field] = max(worst.get(field, 0.0), float(np.abs(y / x - 1).max()))
+    return ", ".join(f"{field} within {100 * share:.2g} %" for field, share in sorted(worst.items()))
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -127,11 +170,11 @@ def _gains(before: nir.NIRGraph, after: nir.NIRGraph) -> str:
         gain_q = q.b_m * (q.b_s if q.cuba else 1.0)
         drive = old.drives[at]
         for stage in (drive.stages[last] for last in drive.inputs if isinstance(last, int)):
-            nodes = before.nodes[stage.name], after.nodes.get(stage.name)
+            nodes = old.graph.nodes[stage.name], new.graph.nodes.get(stage.name)
             if not all(isinstance(node, nir.Linear | nir.Affine) for node in nodes):
                 continue
-            x = _weight(before, stage.name).reshape(len(gain_p), -1) * gain_p[:, None]
-            y = _weight(after, stage.name).reshape(len(gain_q), -1) * gain_q[:, None]
+            x = _weight(old.graph, stage.name).reshape(len(gain_p), -1) * gain_p[:, None]
+            y = _weight(new.graph, stage.name).reshape(len(gain_q), -1) * gain_q[:, None]
             largest = float(np.abs(x).max(initial=0.0))
             if largest > 0:
                 worst = max(worst, float(np.abs(x - y).max()) / largest)

@@ -28,6 +28,9 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="REC.nir", help="Write the recorded spikes.")
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Also show time, energy, activity and memory, term by term.")
+    ] = False,
     batch: Batch = 64,
     dt: Dt = None,
     unit: Unit = None,
@@ -64,7 +67,7 @@ def command(
         write_spikes(output, dict(result.recording.spikes))
         provenance.write(output)
         out.note(f"wrote {output} ({', '.join(result.recording.spikes)})")
-    out.result(value, lambda console: _show(console, value))
+    out.result(value, lambda console: _show(console, value, profile=profile))
 
 
 def _value(file: Path, data: Path, target: str, result: Any, samples: int) -> dict[str, Any]:
@@ -93,6 +96,7 @@ def _value(file: Path, data: Path, target: str, result: Any, samples: int) -> di
         },
         "wall_s": recording.wall_s,
         "cost": result.cost.as_dict(),
+        "placement": result.program.placement.as_dict(),
     }
 
 
@@ -103,7 +107,7 @@ def _populations(graph: Any) -> Any:
     return [network.populations[at] for at in network.neurons]
 
 
-def _show(console: Console, value: dict[str, Any]) -> None:
+def _show(console: Console, value: dict[str, Any], *, profile: bool) -> None:
     from nirbridge.report.numbers import interval, per_text, share
 
     cost = value["cost"]
@@ -136,3 +140,21 @@ def _show(console: Console, value: dict[str, Any]) -> None:
     for note in cost["notes"]:
         facts.append(("note", note))
     console.print(table(("", ""), facts))
+    if profile:
+        _profile(console, value)
+
+
+def _profile(console: Console, value: dict[str, Any]) -> None:
+    from nirbridge.report.profile import views
+
+    samples = max(value["n_samples"], 1)
+    counts = {
+        node: {key: total / samples for key, total in keys.items()} for node, keys in value["counts"].items()
+    }
+    for title, columns, rows in views(value["cost"], counts, value["placement"]):
+        console.print()
+        console.print(title, style="bold")
+        console.print(table(columns, rows, right=[name for name in columns if name not in _LEFT]))
+
+
+_LEFT = ("term", "node", "basis", "source")

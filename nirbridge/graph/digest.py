@@ -10,18 +10,20 @@ from typing import Any
 import nir
 import numpy as np
 
+from nirbridge.graph.delays import is_folded, lower
+
 _DERIVED = {"metadata", "input_type", "output_type"}
 _PAIRS = {"stride", "padding", "dilation", "kernel_size"}
 
 
 def digest(graph: nir.NIRGraph) -> str:
-    """sha256 (hex) over names, types, fields and edges.
+    """sha256 (hex) over names, types, fields and edges; of a graph with folded delays in its lowered form.
 
     Independent of node order, dtype width, compression and nir version; covers no metadata, so
     neither semantics nor history.
     """
     sha = hashlib.sha256()
-    for item in _graph_items(graph):
+    for item in _graph_items(lower(graph) if is_folded(graph) else graph):
         data = item if isinstance(item, bytes) else item.encode("utf-8")
         sha.update(len(data).to_bytes(8, "little"))
         sha.update(data)

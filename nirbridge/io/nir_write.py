@@ -15,6 +15,7 @@ import nir
 import numpy as np
 
 from nirbridge.errors import BadInput, Finding, raise_on_errors
+from nirbridge.graph.delays import is_folded, lower
 from nirbridge.io.atomic import atomic_path
 from nirbridge.validate.fields import FIELDS, field_values, type_name
 from nirbridge.validate.metadata import metadata_problem
@@ -29,11 +30,13 @@ _COMPRESS_FROM = 2048  # bytes; below, a chunk and its filter cost more than the
 def write_graph(path: Path, graph: nir.NIRGraph) -> None:
     """Write a graph to a `.nir` file, atomically; an old file stays if anything fails.
 
+    Folded delays are written as the Delay nodes that they stand for, so that every reader sees them.
     A Conv without ``input_shape`` gets the one that follows from the edges. Raises `BadInput` for
     what no NIR file can hold: names (NB012), missing fields (NB102), other node types (NB101),
     edges to absent nodes (NB104), arrays of other things than numbers (NB127), metadata (NB405).
     """
     path = Path(path)
+    graph = lower(graph) if is_folded(graph) else graph
     raise_on_errors(sorted(_obstacles(graph, ""), key=lambda f: f.node or ""), str(path))
     spaces = _conv_spaces(graph)
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:

@@ -9,6 +9,7 @@ import nir
 
 from nirbridge.errors import Unsupported
 from nirbridge.graph import inline
+from nirbridge.graph.delays import is_folded, lower
 from nirbridge.network.coefficients import population
 from nirbridge.network.operators import output_shape
 from nirbridge.network.types import NEURONS, Drive, Network, Population, Source, Stage
@@ -18,13 +19,13 @@ STATEFUL = (nir.Input, nir.Output, nir.I, nir.LI, nir.IF, nir.LIF, nir.CubaLI, n
 
 
 def build(graph: nir.NIRGraph, semantics: Semantics | None = None) -> Network:
-    """Lower a valid graph under its own semantics (or those given).
+    """Lower a valid graph under its own semantics (or those given); folded delays become Delay nodes.
 
     Raises `Unsupported` for a cycle of pass-through nodes (NB108), an unknown node type (NB101) or
     shapes that do not agree (NB109); `BadInput` (NB301) where dt is unknown.
     """
     semantics = semantics or semantics_of(graph)
-    flat = inline(graph)
+    flat = inline(lower(graph) if is_folded(graph) else graph)
     before: dict[str, list[str]] = {name: [] for name in flat.nodes}
     for a, b in sorted(set(map(tuple, flat.edges))):
         before[b].append(a)

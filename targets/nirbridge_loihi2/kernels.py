@@ -1,10 +1,7 @@
 """The compiled time loop: one sample through any integer network, work only where spikes go.
 
-Lava's fixed-point LIF (LOIHI2.md §1), per neuron, with shr0 rounding toward zero:
-``u = shr0(u·(4096−d_u), 12) + (a<<6)``, wrapped once into (−2^23, 2^23];
-``v = clip(shr0(v·(4096−d_v), 12) + u + b, ±(2^23−1))``; a spike where ``v > threshold<<6``, then v = 0.
-A step is: every soma updates from the sums that arrived, then all spikes enter their synapses and
-arrive one step later (plus their delay).
+A step is: messages for encoders enter, every soma updates from the sums that arrived (`somas`), then
+all messages enter their synapses (`scatter`) and arrive one step later, plus their delay.
 """
 
 from __future__ import annotations
@@ -16,27 +13,35 @@ from numba import njit
 from numpy.typing import NDArray
 
 from nirbridge.kernels import use_cache
+from nirbridge_loihi2.scatter import CONV, DENSE, add, add_listed, add_window, settle, settle_window
+from nirbridge_loihi2.somas import (
+    ARRIVALS, CLIPS, DELTA, LIF, N_COUNTS, OVERFLOWS, PEAK, RF_IZ, SIGMA, SIGMA_DELTA, SPIKES, SYNOPS,
+    WRAPS, update_lif, update_resonate, update_sigma, update_sigma_delta,
+)  # fmt: skip
 
 use_cache(__name__)
 
-DENSE, LISTED = 0, 1
-SPIKES, SYNOPS, CLIPS, WRAPS, OVERFLOWS, PEAK, ARRIVALS = range(7)
-N_COUNTS = 7
+__all__ = [
+    "ARRIVALS", "CLIPS", "N_COUNTS", "OVERFLOWS", "PEAK", "SPIKES", "SYNOPS", "WRAPS", "Tables", "run_sample",
+]  # fmt: skip
 
 
 class Tables(NamedTuple):
     """An integer network as flat arrays; L layers, K connections, source L is the input.
 
-    first: (L+1,) first neuron of each layer; decay_u, decay_v, threshold (shifted by 6), bias: (N,).
-    spiking: (L,); reset_interval, reset_offset: (L,). ring_at, ring_len: (L,) where the sums that
-    will arrive are kept and how many steps ahead.
+    first: (L+1,) first neuron of each layer; decay_u, decay_v, threshold (shifted), bias: (N,).
+    soma: (L,) kind of neuron; shift: (L, 2) exponent of the state and of a message (sigma-delta).
+    spiking: (L,); reset_interval, reset_offset: (L,). ring_at, ring_len, width: (L,) where the sums
+    that will arrive are kept, how many steps ahead, and how many there are.
     source_at: (L+2,) first connection of each source, connections sorted by source.
-    kind, target, delay, shift: (K,), ``shift`` of the sum in bits, ``acc_at`` (K,) place of the
+    kind, target, delay, exponent: (K,), ``exponent`` of the sum in bits, ``acc_at`` (K,) place of the
     connection's own sum or −1 where rows are added straight to the ring. graded: (K,).
     DENSE: row of pre j at weights[weight_at + j·n_post]. LISTED: synapses
     list_ptr[list_at + j] … list_ptr[list_at + j + 1] of post, wait (delay) and listed (weight).
+    CONV: kernel at weights[weight_at …], geometry in window (K, 15).
     core_at, core_n: (L,) cores of a layer; ops_at: (K,) rows of ``ops`` (n_pre, core_n), stored
-    nonzero synapses of a source on each core; fan_at: (K,) rows of ``fan``, their sum.
+    nonzero synapses of a source on each core (dummy columns too); fan_at: (K,) rows of ``fan``,
+    those of real neurons.
     """
 
     first: NDArray[np.int64]
@@ -44,20 +49,24 @@ class Tables(NamedTuple):
     decay_v: NDArray[np.int64]
     threshold: NDArray[np.int64]
     bias: NDArray[np.int64]
+    soma: NDArray[np.int64]
+    shift: NDArray[np.int64]
     spiking: NDArray[np.bool_]
     reset_interval: NDArray[np.int64]
     reset_offset: NDArray[np.int64]
     ring_at: NDArray[np.int64]
     ring_len: NDArray[np.int64]
+    width: NDArray[np.int64]
     source_at: NDArray[np.int64]
     kind: NDArray[np.int64]
     target: NDArray[np.int64]
     delay: NDArray[np.int64]
-    shift: NDArray[np.int64]
+    exponent: NDArray[np.int64]
     acc_at: NDArray[np.int64]
     graded: NDArray[np.bool_]
     weight_at: NDArray[np.int64]
     weights: NDArray[np.int32]
+    window: NDArray[np.int64]
     list_at: NDArray[np.int64]
     list_ptr: NDArray[np.int64]
     post: NDArray[np.int32]
@@ -75,64 +84,6 @@ class Tables(NamedTuple):
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _update(u: Any, v: Any, a: Any, keep_u: Any, keep_v: Any, bias: Any, threshold: Any, counts: Any) -> Any:
-    """One soma step of a layer; returns how many neurons lie above threshold."""
-    half, top, mask, many = 1 << 23, (1 << 23) - 1, 4095, 1 << 25
-    hits: Any = 0
-    clips: Any = 0
-    wraps: Any = 0
-    overflows: Any = 0
-    for i in range(len(u)):
-        x = u[i] * keep_u[i]
-        x = ((x + ((x >> 63) & mask)) >> 12) + (a[i] << 6)
-        over, under = x > half, x <= -half
-        x += (half + half) * (np.int64(under) - np.int64(over))
-        wraps += np.int64(over) + np.int64(under)
-        overflows += np.int64(abs(a[i]) >= many)
-        y = v[i] * keep_v[i]
-        y = ((y + ((y >> 63) & mask)) >> 12) + x + bias[i]
-        z = min(max(y, -top), top)
-        clips += np.int64(z != y)
-        hits += np.int64(z > threshold[i])
-        u[i] = x
-        v[i] = z
-    counts[CLIPS] += clips
-    counts[WRAPS] += wraps
-    counts[OVERFLOWS] += overflows
-    return hits
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _add(into: Any, row: Any, x: int) -> None:
-    """into += row·x."""
-    if x == 1:
-        for i in range(len(into)):
-            into[i] += row[i]
-    else:
-        for i in range(len(into)):
-            into[i] += row[i] * x
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _add_listed(ring: Any, post: Any, wait: Any, weight: Any, x: int, t: int, slots: int, n: int) -> None:
-    """A message of value x in step t over listed synapses into a layer's ring (slots·n,)."""
-    for s in range(len(post)):
-        ring[(t + 1 + wait[s]) % slots * n + post[s]] += weight[s] * x
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _settle(tab: Any, k: int, t: int, ring: Any, acc: Any) -> None:
-    """Shift the sum of connection k and pass it on to the ring of its target."""
-    target = tab.target[k]
-    n = tab.first[target + 1] - tab.first[target]
-    at = tab.ring_at[target] + (t + 1 + tab.delay[k]) % tab.ring_len[target] * n
-    start, shift = tab.acc_at[k], -tab.shift[k]
-    for i in range(n):
-        ring[at + i] += acc[start + i] >> shift
-        acc[start + i] = 0
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def run_sample(
     tab: Any,
     steps: int,
@@ -144,67 +95,97 @@ def run_sample(
     trace: Any,
     counts: Any,
     busy: Any,
+    activity: Any,
 ) -> Any:
-    """Run steps t = 1 … steps of one sample; returns the kept spikes as (step index, neuron).
+    """Run steps t = 1 … steps of one sample; returns the kept spikes as (step index, neuron, value).
 
     event_at: (n_input_steps+1,): events of step index s are event_unit/event_value[event_at[s]:…].
     keep: (L,) whose spikes are returned (neuron counts over all layers). column: (L, 3) first column
     of ``trace`` (steps, columns) for v, u and a, −1 where not wanted. counts: (L, 7) is added to.
     busy: (steps, 2) becomes the most synaptic operations and the most messages on any core.
+    activity: (steps, 2L + cores) becomes spikes and synaptic operations of every layer, synaptic
+    operations of every core; or (0, …) where it is not wanted.
     """
     n_layers = len(tab.spiking)
-    first, source_at, weights = tab.first, tab.source_at, tab.weights
+    first, source_at, weights, width = tab.first, tab.source_at, tab.weights, tab.width
     list_ptr, post, wait, listed, fan, ops = tab.list_ptr, tab.post, tab.wait, tab.listed, tab.fan, tab.ops
     u = np.zeros(tab.first[n_layers], np.int64)
     v = np.zeros(tab.first[n_layers], np.int64)
+    rest = np.zeros(tab.first[n_layers], np.int64)
     ring = np.zeros(tab.ring_size, np.int64)
     acc = np.zeros(tab.acc_size, np.int64)
     used = np.zeros(len(tab.kind), np.bool_)
     keep_u, keep_v = 4096 - tab.decay_u, 4096 - tab.decay_v
     fired = np.empty(tab.first[n_layers], np.int64)
+    value = np.ones(tab.first[n_layers], np.int64)
     fired_at = np.zeros(n_layers + 1, np.int64)
     core_ops = np.zeros(tab.n_cores, np.int64)
     arrivals = np.zeros(n_layers, np.int64)
     out_step, out_unit, n_out = np.empty(256, np.int32), np.empty(256, np.int32), 0
+    out_value = np.empty(256, np.int32)
+    wanted = len(activity) > 0
     for t in range(1, steps + 1):
         n_fired = 0
         for layer in range(n_layers):
             lo, hi = tab.first[layer], tab.first[layer + 1]
             n = hi - lo
-            at = tab.ring_at[layer] + t % tab.ring_len[layer] * n
-            a = ring[at : at + n]
+            at = tab.ring_at[layer] + t % tab.ring_len[layer] * width[layer]
+            a = ring[at : at + width[layer]]
+            soma = tab.soma[layer]
             every = tab.reset_interval[layer]
             if every > 0 and t % every == tab.reset_offset[layer] % every:
                 u[lo:hi] = 0
                 v[lo:hi] = 0
-            hits = _update(
-                u[lo:hi], v[lo:hi], a, keep_u[lo:hi], keep_v[lo:hi],
-                tab.bias[lo:hi], tab.threshold[lo:hi], counts[layer],
-            )  # fmt: skip
             fired_at[layer] = n_fired
-            if not tab.spiking[layer]:
-                for i in range(lo, hi):
-                    counts[layer, PEAK] = max(counts[layer, PEAK], abs(v[i]))
-            elif hits > 0:
-                for i in range(lo, hi):
-                    if v[i] > tab.threshold[i]:
-                        v[i] = 0
-                        fired[n_fired] = i
-                        n_fired += 1
-                counts[layer, SPIKES] += hits
-                if keep[layer]:
-                    while n_out + hits > len(out_step):
-                        out_step = np.concatenate((out_step, np.empty_like(out_step)))
-                        out_unit = np.concatenate((out_unit, np.empty_like(out_unit)))
-                    out_step[n_out : n_out + hits] = t - 1
-                    out_unit[n_out : n_out + hits] = fired[n_fired - hits : n_fired]
-                    n_out += hits
+            if soma == LIF:
+                hits = update_lif(
+                    u[lo:hi], v[lo:hi], a, keep_u[lo:hi], keep_v[lo:hi],
+                    tab.bias[lo:hi], tab.threshold[lo:hi], counts[layer],
+                )  # fmt: skip
+                if not tab.spiking[layer]:
+                    for i in range(lo, hi):
+                        counts[layer, PEAK] = max(counts[layer, PEAK], abs(v[i]))
+                elif hits > 0:
+                    for i in range(lo, hi):
+                        if v[i] > tab.threshold[i]:
+                            v[i] = 0
+                            fired[n_fired] = i
+                            value[n_fired] = 1
+                            n_fired += 1
+            elif soma == SIGMA:
+                update_sigma(u[lo:hi], a)
+            elif soma == DELTA or soma == SIGMA_DELTA:
+                if soma == DELTA and t < len(event_at):
+                    for e in range(event_at[t - 1], event_at[t]):
+                        a[event_unit[e]] += event_value[e]
+                n_fired = update_sigma_delta(
+                    soma == DELTA, u[lo:hi], v[lo:hi], rest[lo:hi], a, tab.bias[lo:hi], tab.threshold[lo:hi],
+                    tab.shift[layer, 0], tab.shift[layer, 1], lo, fired, value, n_fired,
+                )  # fmt: skip
+            else:
+                n_fired = update_resonate(
+                    soma == RF_IZ, u[lo:hi], v[lo:hi], a, tab.decay_u[lo:hi], tab.decay_v[lo:hi],
+                    tab.threshold[lo:hi], lo, fired, value, n_fired, counts[layer],
+                )  # fmt: skip
+            sent = n_fired - fired_at[layer]
+            counts[layer, SPIKES] += sent
+            if wanted:
+                activity[t - 1, layer] = sent
+            if keep[layer] and sent > 0:
+                while n_out + sent > len(out_step):
+                    out_step = np.concatenate((out_step, np.empty_like(out_step)))
+                    out_unit = np.concatenate((out_unit, np.empty_like(out_unit)))
+                    out_value = np.concatenate((out_value, np.empty_like(out_value)))
+                out_step[n_out : n_out + sent] = t - 1
+                out_unit[n_out : n_out + sent] = fired[n_fired - sent : n_fired]
+                out_value[n_out : n_out + sent] = value[n_fired - sent : n_fired]
+                n_out += sent
             if column[layer, 0] >= 0:
                 trace[t - 1, column[layer, 0] : column[layer, 0] + n] = v[lo:hi]
             if column[layer, 1] >= 0:
                 trace[t - 1, column[layer, 1] : column[layer, 1] + n] = u[lo:hi]
             if column[layer, 2] >= 0:
-                trace[t - 1, column[layer, 2] : column[layer, 2] + n] = a
+                trace[t - 1, column[layer, 2] : column[layer, 2] + n] = a[:n]
             a[:] = 0
         fired_at[n_layers] = n_fired
         core_ops[:] = 0
@@ -220,14 +201,14 @@ def run_sample(
                 continue
             for k in range(source_at[source], source_at[source + 1]):
                 target = tab.target[k]
-                lo, n, slots = first[target], first[target + 1] - first[target], tab.ring_len[target]
+                n, slots = width[target], tab.ring_len[target]
                 here = ring[tab.ring_at[target] : tab.ring_at[target] + slots * n]
                 slot = (t + 1 + tab.delay[k]) % slots * n
                 into = here[slot : slot + n]
                 if tab.acc_at[k] >= 0:
                     used[k] = True
                     into = acc[tab.acc_at[k] : tab.acc_at[k] + n]
-                dense, counted, graded = tab.kind[k] == DENSE, tab.ops_at[k] >= 0, tab.graded[k]
+                kind, counted, graded = tab.kind[k], tab.ops_at[k] >= 0, tab.graded[k]
                 row_at, list_at, ops_at = tab.weight_at[k], tab.list_at[k], tab.ops_at[k]
                 cores = tab.core_n[target]
                 on_core = core_ops[tab.core_at[target] : tab.core_at[target] + cores]
@@ -236,28 +217,43 @@ def run_sample(
                     x = 1
                     if source < n_layers:
                         j = fired[e] - first[source]
+                        if graded:
+                            x = value[e]
                     else:
                         j = event_unit[e]
                         if graded:
                             x = event_value[e]
-                    if dense:
-                        _add(into, weights[row_at + j * n : row_at + (j + 1) * n], x)
+                    if kind == DENSE:
+                        add(into, weights[row_at + j * n : row_at + (j + 1) * n], x)
+                    elif kind == CONV:
+                        add_window(into, weights[row_at:], tab.window[k], j, x)
                     else:
                         p, q = list_ptr[list_at + j], list_ptr[list_at + j + 1]
-                        _add_listed(here, post[p:q], wait[p:q], listed[p:q], x, t, slots, n)
+                        add_listed(here, post[p:q], wait[p:q], listed[p:q], x, t, slots, n)
                     if counted:
                         synops += fan[tab.fan_at[k] + j]
-                        _add(on_core, ops[ops_at + j * cores : ops_at + (j + 1) * cores], 1)
+                        add(on_core, ops[ops_at + j * cores : ops_at + (j + 1) * cores], 1)
                 if counted:
                     arrivals[target] += stop - start
                     counts[target, SYNOPS] += synops
+                    if wanted:
+                        activity[t - 1, n_layers + target] += synops
         for k in range(len(used)):
             if used[k]:
-                _settle(tab, k, t, ring, acc)
                 used[k] = False
+                target = tab.target[k]
+                n = width[target]
+                at = tab.ring_at[target] + (t + 1 + tab.delay[k]) % tab.ring_len[target] * n
+                own = acc[tab.acc_at[k] : tab.acc_at[k] + n]
+                if tab.kind[k] == CONV:
+                    settle_window(ring[at : at + n], own, tab.window[k, 3])
+                else:
+                    settle(ring[at : at + n], own, -tab.exponent[k])
         for c in range(tab.n_cores):
             busy[t - 1, 0] = max(busy[t - 1, 0], core_ops[c])
+        if wanted:
+            activity[t - 1, 2 * n_layers :] = core_ops
         for layer in range(n_layers):
             counts[layer, ARRIVALS] += arrivals[layer]
             busy[t - 1, 1] = max(busy[t - 1, 1], arrivals[layer])
-    return out_step[:n_out], out_unit[:n_out]
+    return out_step[:n_out], out_unit[:n_out], out_value[:n_out]

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from nirbridge_loihi2.convolution import Window
 
 INPUT = -1
 MAX_DELAY = 62
 MAX_THRESHOLD = 131071
 
 Ints = NDArray[np.int64]
+Kind = Literal["lif", "delta", "sigma-delta", "sigma", "rf", "rf-iz"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Layer:
-    """A population of LIF neurons in Lava's fixed-point form (LOIHI2.md §1).
+    """A population of neurons in Lava's fixed-point form (LOIHI2.md §1).
 
     decay_u, decay_v: (n,) of 4096, d_u and d_v; threshold: (n,) mantissa, a spike is
     ``v > threshold << 6``; bias: (n,) as it is added to v in every step.
     spiking False: a read-out that is never reset. reset_interval 0: states are never reset, else
     u = v = 0 before the update of step t where ``t mod interval = offset mod interval``.
     weight_bits: num_weight_bits of the weights that arrive (LOIHI2.md §2), for the memory they take.
+
+    kind: ``lif``; ``delta``, an encoder that reads the input channels one to one in the same step;
+    ``sigma-delta``; ``sigma``, a read-out that sums; ``rf`` and ``rf-iz``, resonate-and-fire neurons,
+    whose decay_u and decay_v hold the sine and the cosine (of 4096) and into which connections have
+    2n rows, the real part first. spike_exp, state_exp: exponents of the sigma-delta kinds, whose
+    threshold is ``threshold << (spike_exp + state_exp)`` and whose bias is shifted alike.
+    A shape (C, H, W) is cut into cores by columns, any other by neurons.
     """
 
     name: str
@@ -35,6 +46,14 @@ class Layer:
     reset_interval: int = 0
     reset_offset: int = 0
     weight_bits: int = 8
+    kind: Kind = "lif"
+    spike_exp: int = 6
+    state_exp: int = 6
+
+    @property
+    def ports(self) -> int:
+        """Sums that arrive at one neuron: two (real, imaginary) for resonate-and-fire neurons."""
+        return 2 if self.kind in ("rf", "rf-iz") else 1
 
     @property
     def size(self) -> int:
@@ -47,7 +66,8 @@ class Connection:
 
     weight: (n_post, n_pre) stored integers; exponent: shift of the sum (left where positive);
     delay: (n_post, n_pre) further steps, 0 to 62, or None; graded: a message carries its value,
-    else every message counts 1.
+    else every message counts 1. window: a convolution, then weight is its kernel (O, C/G, kH, kW),
+    there is no exponent and the sum is wrapped to 24 bit.
     """
 
     name: str
@@ -57,6 +77,7 @@ class Connection:
     exponent: int = 0
     delay: Ints | None = None
     graded: bool = False
+    window: Window | None = None
 
     @property
     def max_delay(self) -> int:

@@ -61,16 +61,19 @@ def events(spikes: Spikes, dt: float) -> Events:
 class Outcome:
     """What one sample did.
 
-    step, neuron: (n,) kept spikes, neurons counted over all layers; traces: (layer, state) ->
-    (steps, n) int64; counts: (L, 7) by the names in `kernels`; busy: (steps, 2) most synaptic
-    operations and most messages on any core.
+    step, neuron, value: (n,) kept spikes, neurons counted over all layers, value 1 unless graded;
+    traces: (layer, state) -> (steps, n) int64; counts: (L, 7) by the names in `kernels`; busy:
+    (steps, 2) most synaptic operations and most messages on any core; activity: (steps, 2L + cores)
+    spikes and synaptic operations of every layer, then synaptic operations of every core, or (0, …).
     """
 
     step: NDArray[np.int32]
     neuron: NDArray[np.int32]
+    value: NDArray[np.int32]
     traces: Mapping[tuple[int, State], Ints]
     counts: Ints
     busy: Ints
+    activity: Ints
 
 
 def simulate(
@@ -80,11 +83,14 @@ def simulate(
     *,
     keep: Sequence[int] = (),
     traces: Sequence[tuple[int, State]] = (),
+    activity: bool = False,
     threads: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> list[Outcome]:
     """Run every sample for ``steps`` steps; ``keep`` names layers whose spikes are returned.
 
+    traces: of a sigma-delta layer u and v are Σ and the activation, of a resonate-and-fire layer the
+    real and the imaginary part. activity: keep what every layer and core did in every step.
     threads: 0 takes every core that this process may use. Results do not depend on it.
     progress: called with the number of samples done so far.
     """
@@ -101,14 +107,15 @@ def simulate(
         trace = np.zeros((steps, width), np.int64)
         counts = np.zeros((n_layers, N_COUNTS), np.int64)
         busy = np.zeros((steps, 2), np.int64)
-        step, neuron = run_sample(
-            tab, steps, inputs.at[b], inputs.unit, inputs.value, kept, column, trace, counts, busy
+        active = np.zeros((steps if activity else 0, 2 * n_layers + tab.n_cores), np.int64)
+        step, neuron, value = run_sample(
+            tab, steps, inputs.at[b], inputs.unit, inputs.value, kept, column, trace, counts, busy, active
         )
         found = {}
         for layer, state in dict.fromkeys(traces):
             at = column[layer, STATES.index(state)]
             found[layer, state] = trace[:, at : at + tab.first[layer + 1] - tab.first[layer]]
-        return Outcome(step, neuron, found, counts, busy)
+        return Outcome(step, neuron, value, found, counts, busy, active)
 
     n = len(inputs.at)
     workers = min(threads or cores(), max(n, 1))

@@ -11,7 +11,14 @@ import nir
 from nirbridge.errors import DoesNotFit, Finding, NirbridgeError, Unsupported
 from nirbridge.graph import inline
 from nirbridge.network import Network, build
-from nirbridge.passes import QuantizeWeights, RescaleLif
+from nirbridge.passes import (
+    FoldDelays,
+    QuantizeDecays,
+    QuantizeThresholds,
+    QuantizeWeights,
+    RescaleLif,
+    RoundDelays,
+)
 from nirbridge.placement import Placement
 from nirbridge.protocols import Pass
 from nirbridge_loihi2.lowering import Lowered, lower, lowering_findings
@@ -54,8 +61,12 @@ class Loihi2:
     name: ClassVar[str] = "loihi2"
 
     def passes(self, graph: nir.NIRGraph) -> Sequence[Pass]:
-        """Gains into the weights (Lava's form), then int8 weights with one scale a population."""
-        return (RescaleLif(), QuantizeWeights())
+        """What the chip's integers need, each step a pass: delays in whole steps and per synapse, gains in
+        the weights (Lava's form), int8 weights with one scale a population, decays of 4096, thresholds in
+        whole weight steps."""
+        delays = any(isinstance(node, nir.Delay) for node in inline(graph).nodes.values())
+        integers = (RescaleLif(), QuantizeWeights(), QuantizeDecays(), QuantizeThresholds())
+        return (RoundDelays(), FoldDelays(), *integers) if delays else integers
 
     def check(self, graph: nir.NIRGraph) -> list[Finding]:
         """Everything that keeps the graph from running here, all at once.

@@ -17,9 +17,10 @@ from nirbridge_loihi2.simulate import Outcome, events, simulate
 from nirbridge_loihi2.tables import tables
 from nirbridge_loihi2.weights import stored
 
-ROOT = Path(os.environ.get("NIRBRIDGE_GOLDEN", Path(__file__).parents[2].parent / "shared" / "golden"))
-FOLDER = ROOT / "loihi2"
-CASES = sorted(FOLDER.glob("*.npz"))
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = Path(os.environ.get("NIRBRIDGE_GOLDEN") or ROOT.parent / "shared" / "golden") / "loihi2"
+OWN = Path(__file__).parent / "data" / "loihi2"
+CASES = sorted([*OWN.glob("*.npz"), *SHARED.glob("*.npz")])
 MISSING = {
     "conv": "convolution layers",
     "sdnn": "sigma-delta layers",
@@ -108,7 +109,7 @@ def check_layer_case(case: dict[str, Any]) -> None:
     assert_layer(network, outcome, 0, case["s"], case["u"], case["v"])
 
 
-def check_netx_case(case: dict[str, Any]) -> None:
+def check_netx_case(case: dict[str, Any], folder: Path) -> None:
     options: dict[str, Any] = {}
     if "reset_interval" in case:
         options = {
@@ -118,7 +119,7 @@ def check_netx_case(case: dict[str, Any]) -> None:
     if "input_bias" in case:
         options["input_bias"] = case["input_bias"]
     try:
-        network = read_net(FOLDER / str(case["net"]), **options).network
+        network = read_net(folder / str(case["net"]), **options).network
     except Unsupported as error:
         pytest.skip(f"not implemented yet: {error.message}")
     steps = int(case["T"]) if "T" in case else case["inp"].shape[1]
@@ -129,11 +130,7 @@ def check_netx_case(case: dict[str, Any]) -> None:
         assert_layer(network, outcome, k, case[f"s{k}"], case[f"u{k}"], case[f"v{k}"])
 
 
-NO_CASES = pytest.mark.skip(reason=f"no golden cases in {FOLDER}; NIRBRIDGE_GOLDEN names the folder")
-PARAMETERS = [pytest.param(path, id=f"loihi2-{path.stem}") for path in CASES]
-
-
-@pytest.mark.parametrize("path", PARAMETERS or [pytest.param(None, marks=NO_CASES, id="loihi2")])
+@pytest.mark.parametrize("path", CASES, ids=[f"loihi2-{path.stem}" for path in CASES])
 def test_case(path: Path) -> None:
     with np.load(path, allow_pickle=False) as file:
         case: dict[str, Any] = {key: file[key] for key in file.files}
@@ -141,6 +138,10 @@ def test_case(path: Path) -> None:
     if kind:
         pytest.skip(f"not implemented yet: {MISSING.get(kind, f'cases of kind {kind}')}")
     if "net" in case:
-        check_netx_case(case)
+        check_netx_case(case, path.parent)
     else:
         check_layer_case(case)
+
+
+def test_there_are_cases() -> None:
+    assert CASES, "no golden case was found, not even our own in tests/golden/data/loihi2"

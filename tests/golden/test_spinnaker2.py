@@ -29,15 +29,12 @@ from nirbridge_spinnaker2.power import Scenario, busy_cycles, chip_power, clock,
 from nirbridge_spinnaker2.published import power_bracket
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = Path(os.environ.get("NIRBRIDGE_GOLDEN", ROOT.parent / "shared" / "golden")) / "spinnaker2"
-INFERENCE = sorted(FOLDER.glob("inference_*.npz"))
-TRAINING = sorted([*FOLDER.glob("eventprop_*.npz"), *FOLDER.glob("training_*.npz")])
-CHECKS = (
-    json.loads((FOLDER / "checks.json").read_text())["checks"] if (FOLDER / "checks.json").exists() else []
-)
+SHARED = Path(os.environ.get("NIRBRIDGE_GOLDEN") or ROOT.parent / "shared" / "golden") / "spinnaker2"
+OWN = Path(__file__).parent / "data" / "spinnaker2"
+INFERENCE = sorted([*OWN.glob("inference_*.npz"), *SHARED.glob("inference_*.npz")])
+TRAINING = sorted([*SHARED.glob("eventprop_*.npz"), *SHARED.glob("training_*.npz")])
+CHECKS = [check for path in SHARED.glob("checks.json") for check in json.loads(path.read_text())["checks"]]
 NEURONS = {"LIF": nir.LIF, "CubaLIF": nir.CubaLIF, "IF": nir.IF}
-
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no golden cases in {FOLDER}")
 
 
 def _id(path: Path) -> str:
@@ -167,7 +164,7 @@ def test_inference(path: Path, arithmetic: Any) -> None:
                 _close(trace, case[f"{name}.{key}"], tolerance, f"{name}.{key}")
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("lif_trace.npz")), ids=_id)
+@pytest.mark.parametrize("path", sorted(SHARED.glob("lif_trace.npz")), ids=_id)
 def test_trace(path: Path) -> None:
     """One LIF neuron as the vendor's simulator recorded it; weight and threshold times 102.02, unscaled."""
     case = np.load(path, allow_pickle=False)
@@ -296,3 +293,7 @@ KINDS = {
     "inference_cost": _inference_cost,
     "bracket": _bracket,
 }
+
+
+def test_there_are_cases() -> None:
+    assert INFERENCE, "no golden case was found, not even our own in tests/golden/data/spinnaker2"

@@ -16,14 +16,13 @@ from nirbridge.spikes import Spikes
 from nirbridge_spinnaker2 import Spinnaker2
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = Path(os.environ.get("NIRBRIDGE_GOLDEN", ROOT.parent / "shared" / "golden")) / "nir"
+SHARED = Path(os.environ.get("NIRBRIDGE_GOLDEN") or ROOT.parent / "shared" / "golden") / "nir"
+OWN = Path(__file__).parent / "data" / "nir"
 
 
 def _cases() -> list[Path]:
-    return [path for path in sorted(FOLDER.glob("*.npz")) if str(np.load(path)["profile"]) == "spinnaker2"]
-
-
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no golden cases in {FOLDER}")
+    paths = sorted([*OWN.glob("*.npz"), *SHARED.glob("*.npz")])
+    return [path for path in paths if str(np.load(path)["profile"]) == "spinnaker2"]
 
 
 @pytest.mark.parametrize("arithmetic", ["float64", "float32"])
@@ -31,7 +30,7 @@ pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no golden cases in
 def test_case(path: Path, arithmetic: Any) -> None:
     case = np.load(path, allow_pickle=False)
     dt, node, steps = float(case["dt"]), str(case["node"]), len(case["input"])
-    graph = nir.read(FOLDER / str(case["graph"]), type_check=False)
+    graph = nir.read(path.parent / str(case["graph"]), type_check=False)
     options = json.loads(str(case["options"]))
     graph = with_semantics(graph, Semantics.of_profile("spinnaker2", dt=dt, **options))
     program = Spinnaker2(arithmetic=arithmetic, threads=1).compile(graph)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import nir
 import numpy as np
@@ -146,7 +147,7 @@ def with_weights(stack: Stack, graph: nir.NIRGraph, weights: NDArray[np.floating
     """A copy of the graph with these flat weights; stale quantisation metadata is removed."""
     changed: dict[str, nir.NIRNode] = {}
     for place in stack.nodes:
-        node = deepcopy(graph.nodes[place.name])
+        node: Any = deepcopy(graph.nodes[place.name])
         block = weights[place.offset : place.offset + place.rows * place.width]
         values = block.reshape(place.rows, place.width)[:, : place.columns].T
         node.weight = np.ascontiguousarray(values.astype(np.asarray(node.weight).dtype))
@@ -257,7 +258,7 @@ def _fill(par: NDArray[np.float64], at: int, width: int, p: Population, network:
     """Coefficients of one layer; padding decays to nothing and never spikes."""
     n = p.size
     dt, unit = network.semantics.dt, network.semantics.time_unit
-    node = p.node
+    node: Any = p.node
 
     def array(value: object) -> NDArray[np.float64]:
         full = np.asarray(value, dtype=np.float64).reshape(-1)

@@ -218,7 +218,8 @@ class Training:
         if np.isnan(counts).any() or not (trainer.rate_upper or trainer.rate_lower):
             return np.zeros(par.shape[1], par.dtype)
         strength = np.where(counts > trainer.rate_target, trainer.rate_upper, trainer.rate_lower)
-        return (strength * (counts - trainer.rate_target) / par[5]).astype(par.dtype)
+        term: NDArray[np.floating] = (strength * (counts - trainer.rate_target) / par[5]).astype(par.dtype)
+        return term
 
     def _silent(self, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Hidden neurons without a spike, (states,)."""

@@ -77,8 +77,9 @@ class Run:
 
 def values(case: Case, layer: int, j: int) -> tuple[float, float, float, float, float]:
     """τm, τs, θ, V_reset and E of a neuron."""
-    m, s = float(case[f"tau_mem_{layer}"][j]), float(case[f"tau_syn_{layer}"][j])
-    return m, s, *(float(case[f"{name}_{layer}"][j]) for name in ("v_th", "v_reset", "v_leak"))  # type: ignore[return-value]
+    names = ("tau_mem", "tau_syn", "v_th", "v_reset", "v_leak")
+    m, s, threshold, reset, e = (float(case[f"{name}_{layer}"][j]) for name in names)
+    return m, s, threshold, reset, e
 
 
 def inputs(case: Case, b: int, k: int) -> list[int]:
@@ -181,7 +182,9 @@ def _spike(case: Case, spike: Spike, regular: Any, lv: Any, li: Any, g: Case) ->
     li[j] += a / s * Flow(m, s, -spike.x).kappa
 
 
-def _read_out(start: State, f: Flow, e: float, pull: float, layer: int, j: int, lv: Any, li: Any, g: Case) -> None:
+def _read_out(
+    start: State, f: Flow, e: float, pull: float, layer: int, j: int, lv: Any, li: Any, g: Case
+) -> None:
     area, per = f.m * (1 - f.em), pull / f.x
     lv[j] -= per * area / f.m
     li[j] -= per * f.integral / f.s

@@ -23,8 +23,7 @@ def integers(case: dict[str, Any], incoming: list[str]) -> tuple[dict[str, np.nd
     largest = max(float(np.abs(case[f"{name}.weight"]).max()) for name in incoming)
     scale = 127.0 / largest
     return {
-        name: np.trunc(case[f"{name}.weight"].astype(np.float64) * scale).astype(np.int8)
-        for name in incoming
+        name: np.trunc(case[f"{name}.weight"].astype(np.float64) * scale).astype(np.int8) for name in incoming
     }, scale
 
 

@@ -1,0 +1,101 @@
+"""Thresholds in whole steps of the weights, as chips compare them."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.errors import UsageError
+from nirbridge.graph import inline, replace_nodes
+from nirbridge.graph.quantization import quantization_of
+from nirbridge.network import Network, build
+from nirbridge.passes.row_scaling import ROUNDING, float_like, refused
+
+
+@dataclass(frozen=True)
+class QuantizeThresholds:
+    """θ becomes m·Δ with m = round(θ/Δ), where Δ = scale·b_s·b_m is what a weight of one integer step
+    adds to V (LOIHI2.md §3), neuron by neuron.
+
+    All quantised weights into a population must share one scale (`quantize-weights`). m must lie in
+    1 … 2^bits − 1.
+
+    What stays equal: everything but θ, which errs by half a step at most. Where V moves in whole Δ
+    (IF), V = θ is then possible, and a float sum may fall on either side of it.
+    """
+
+    bits: int = 17
+    name: ClassVar[str] = "quantize-thresholds"
+    law: ClassVar[str] = "threshold errs by half a weight step at most"
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.bits <= 24:
+            raise UsageError(f"quantize-thresholds: bits is {self.bits}, expected 2 to 24", code="NB701")
+
+    def __call__(self, graph: nir.NIRGraph, /) -> nir.NIRGraph:
+        flat = inline(graph)
+        network = build(flat)
+        changed: dict[str, nir.NIRNode] = {}
+        for at in network.neurons:
+            p = network.populations[at]
+            if not p.spiking:
+                continue
+            quantum = _scale(network, at) * p.b_m * p.b_s
+            with np.errstate(divide="ignore"):
+                whole = np.rint(p.threshold / quantum)
+            self._check(p.name, whole, quantum)
+            wanted = whole * quantum
+            if np.all(np.abs(wanted - p.threshold) <= ROUNDING * np.abs(wanted)):
+                continue
+            node: Any = deepcopy(flat.nodes[p.name])
+            old = np.asarray(node.v_threshold)
+            node.v_threshold = float_like(old, wanted.reshape(old.shape if old.size == p.size else p.shape))
+            changed[p.name] = node
+        return replace_nodes(flat, changed)
+
+    def _check(self, name: str, whole: NDArray[np.float64], quantum: NDArray[np.float64]) -> None:
+        top = 2**self.bits - 1
+        off = np.flatnonzero(~((whole >= 1) & (whole <= top)))
+        if off.size:
+            first = off[0]
+            finer = "more bits" if whole[first] < 1 else "fewer bits"
+            raise refused(
+                "NB212",
+                name,
+                f"node '{name}': the threshold becomes {whole[first]:g} steps of {quantum[first]:g} at "
+                f"{off.size} of {whole.size} neurons, expected 1 to {top}",
+                f"quantise the weights to {finer} or by another scheme, such as "
+                "--pass quantize-weights:bits=8,scheme=percentile",
+            )
+
+
+def _scale(network: Network, at: int) -> float:
+    """The one scale of all quantised weights that arrive at a population."""
+    name = network.populations[at].name
+    scales: dict[str, float] = {}
+    for stage in network.drives[at].stages:
+        if hasattr(stage.node, "weight"):
+            q = quantization_of(stage.node, stage.name)
+            if q is None or q.scale.size != 1:
+                raise refused(
+                    "NB212",
+                    stage.name,
+                    f"node '{stage.name}' has no integer weights of one scale, and the threshold of "
+                    f"'{name}' is to be counted in their steps",
+                    "run --pass quantize-weights first",
+                )
+            scales[stage.name] = float(q.scale[0])
+    if len(set(scales.values())) != 1:
+        parts = ", ".join(f"'{n}' {s:g}" for n, s in scales.items()) or "none"
+        raise refused(
+            "NB212",
+            name,
+            f"node '{name}': weights that arrive have the scales {parts}, expected one for the population",
+            "run --pass quantize-weights:granularity=population",
+        )
+    return next(iter(scales.values()))

@@ -1,0 +1,40 @@
+"""The four views of a run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nirbridge import conformance
+from nirbridge.evaluate import run
+from nirbridge.passes import Pipeline
+from nirbridge.plugins import parse
+from nirbridge.report.profile import views
+
+
+def test_every_view_has_its_rows_and_shares_add_up():
+    graph = conformance.example_graph(np.random.default_rng(5))
+    data = conformance.example_data(np.random.default_rng(6), samples=4)
+    target = parse("targets", "loihi2")
+    lowered = Pipeline(tuple(target.passes(graph)))(graph)
+    result = run(lowered, target, data)
+    counts = {
+        node: {key: float(values.mean()) for key, values in keys.items()}
+        for node, keys in result.recording.counts.items()
+    }
+    found = views(result.cost.as_dict(), counts, result.program.placement.as_dict())
+    time, energy, activity, memory = found
+    assert [title for title, _, _ in found] == [
+        "execution time per sample",
+        "energy per sample",
+        "activity per sample",
+        "memory per core",
+    ]
+    for _, columns, rows in found:
+        assert rows
+        assert all(len(row) == len(columns) for row in rows)
+    for _, _, rows in (time, energy):
+        shares = [int(row[2].removesuffix(" %")) for row in rows[:-1] if row[2] != "–"]
+        assert abs(sum(shares) - 100) <= len(shares)
+    assert {row[0] for row in memory[2]} == {"hidden1", "out"}
+    spikes = {row[0]: row[1] for row in activity[2]}
+    assert float(spikes["hidden1"].replace(",", "")) == round(counts["hidden1"]["spikes"])
