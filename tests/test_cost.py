@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from nirbridge.cost import Coefficients, Cost, Interval, Term, Total, load, load_file, over_corners, worst_basis
+from nirbridge.cost import (
+    Coefficients,
+    Cost,
+    Interval,
+    Term,
+    Total,
+    load,
+    load_file,
+    over_corners,
+    worst_basis,
+)
 from nirbridge.errors import BadInput
 
 FILE: dict[str, Any] = {
@@ -111,7 +121,9 @@ def test_an_override_of_an_unknown_coefficient_lists_the_known_ones() -> None:
         ({"schema": "nirbridge.coefficients.v2"}, "schema"),
     ],
 )
-def test_a_figure_that_nobody_can_follow_is_refused(tmp_path: Path, paths: dict[str, Any], words: str) -> None:
+def test_a_figure_that_nobody_can_follow_is_refused(
+    tmp_path: Path, paths: dict[str, Any], words: str
+) -> None:
     path = tmp_path / "coefficients.json"
     path.write_text(json.dumps(changed(**paths)))
     with pytest.raises(BadInput, match=words) as caught:

@@ -94,12 +94,16 @@ def fold(graph: nir.NIRGraph) -> nir.NIRGraph:
             old = steps_of(node, name)
             node.metadata[KEY] = more.astype(np.int32) if old is None else (old + more).astype(np.int32)
             into[name] = set(into[source])
-    edges = [(a, b) for b, sources in into.items() for a in sources]
-    used = {a for a, _ in edges}
     was_used = {a for a, _ in graph.edges}
-    gone = {n for n in nodes if isinstance(nodes[n], nir.Delay) and n in was_used and n not in used}
-    kept = {name: node for name, node in nodes.items() if name not in gone}
-    return _merged(make(kept, sorted((a, b) for a, b in edges if b not in gone), deepcopy(graph.metadata)))
+    while True:
+        used = set().union(*into.values())
+        gone = [n for n in nodes if isinstance(nodes[n], nir.Delay) and n in was_used and n not in used]
+        if not gone:
+            break
+        for name in gone:
+            del nodes[name], into[name]
+    edges = sorted((a, b) for b, sources in into.items() for a in sources)
+    return _merged(make(nodes, edges, deepcopy(graph.metadata)))
 
 
 def _takes_delays(node: nir.NIRNode) -> bool:

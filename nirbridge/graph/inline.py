@@ -15,8 +15,8 @@ def inline(graph: nir.NIRGraph) -> nir.NIRGraph:
 
     Edges into a subgraph go to its Input's successors, edges out of it leave from its Output's
     predecessors; the Input and Output nodes of subgraphs disappear. Every moved node notes the
-    name that it had in its own graph in ``metadata["nirbridge_from"]``. Raises `Unsupported` (NB118) for a subgraph without
-    exactly one Input and one Output.
+    name that it had in its own graph in ``metadata["nirbridge_from"]``. Raises `Unsupported`
+    (NB118) for a subgraph without exactly one Input and one Output.
     """
     if not any(isinstance(node, nir.NIRGraph) for node in graph.nodes.values()):
         return copy(graph)

@@ -8,6 +8,7 @@ from nirbridge.network.build import build
 from nirbridge.network.operators import Operator, operator
 from nirbridge.network.synapses import Synapses, synapses
 from nirbridge.network.types import Drive, Network, Population, Source, Stage
+from nirbridge.network.windows import Sparse, Window, window_of
 
 __all__ = [
     "Drive",
@@ -15,9 +16,12 @@ __all__ = [
     "Operator",
     "Population",
     "Source",
+    "Sparse",
     "Stage",
     "Synapses",
+    "Window",
     "build",
     "operator",
     "synapses",
+    "window_of",
 ]

@@ -10,18 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.errors import Unsupported
+from nirbridge.network.windows import Sparse, bias_of, window_of
 
 Shape = tuple[int, ...]
+WINDOWS = (nir.Conv1d, nir.Conv2d, nir.SumPool2d, nir.AvgPool2d)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operator:
     """y = matrix·x + bias over flattened (row-major) vectors.
 
-    matrix: (n_out, n_in) float64, or None for the identity; bias: (n_out,) float64 or None.
+    matrix: (n_out, n_in) float64, sparse for windows, or None for the identity; bias: (n_out,)
+    float64 or None.
     """
 
-    matrix: NDArray[np.float64] | None
+    matrix: NDArray[np.float64] | Sparse | None
     bias: NDArray[np.float64] | None
     out_shape: Shape
 
@@ -32,7 +35,7 @@ def operator(node: nir.NIRNode, name: str, in_shape: Shape) -> Operator:
     raise Unsupported(
         f"node '{name}' ({type(node).__name__}) is not supported yet",
         code="NB201",
-        fix="supported between neurons: Linear, Affine, Scale, Flatten",
+        fix="supported between neurons: Linear, Affine, Scale, Flatten, Conv1d, Conv2d, SumPool2d, AvgPool2d",
     )
 
 
@@ -95,36 +98,22 @@ def _(node: nir.Flatten, name: str, in_shape: Shape) -> Operator:
     return Operator(None, None, (*in_shape[:start], middle, *in_shape[end + 1 :]))
 
 
+@operator.register(nir.Conv1d)
+@operator.register(nir.Conv2d)
+@operator.register(nir.SumPool2d)
+@operator.register(nir.AvgPool2d)
+def _(node: nir.NIRNode, name: str, in_shape: Shape) -> Operator:
+    window = window_of(node, name, in_shape)
+    out_shape = window.out_shape(in_shape)
+    return Operator(window.sparse(in_shape), bias_of(node, out_shape), out_shape)
+
+
 def output_shape(node: nir.NIRNode, name: str, in_shape: Shape) -> Shape:
     """Shape of a pass-through node's output; does not build its matrix."""
     if isinstance(node, nir.Linear | nir.Affine):
         return _linear_shape(np.asarray(node.weight), name, in_shape)
     if isinstance(node, nir.Scale | nir.Threshold):
         return in_shape
-    if isinstance(node, nir.Conv2d | nir.SumPool2d | nir.AvgPool2d):
-        return _window_shape(node, name, in_shape)
+    if isinstance(node, WINDOWS):
+        return window_of(node, name, in_shape).out_shape(in_shape)
     return operator(node, name, in_shape).out_shape
-
-
-def _window_shape(node: nir.Conv2d | nir.SumPool2d | nir.AvgPool2d, name: str, in_shape: Shape) -> Shape:
-    """(channels, height, width), each axis ⌊(n + 2·padding − dilation·(k−1) − 1)/stride⌋ + 1."""
-    if isinstance(node, nir.Conv2d):
-        channels, group, *kernel = np.shape(node.weight)
-        channels_in: int | None = group * int(node.groups)
-        dilation = np.broadcast_to(node.dilation, 2)
-    else:
-        channels_in, kernel, dilation = None, list(np.broadcast_to(node.kernel_size, 2)), np.ones(2, np.int64)
-    if len(in_shape) != 3 or channels_in not in (None, in_shape[0]):
-        expected = f"({channels_in or 'channels'}, height, width)"
-        raise Unsupported(
-            f"node '{name}' ({type(node).__name__}) has an input of shape {in_shape}",
-            code="NB109",
-            fix=f"expected an input of shape {expected}; nirbridge check FILE lists every shape",
-        )
-    stride = np.broadcast_to(node.stride, 2)
-    reach = dilation * (np.array(kernel) - 1)
-    total = 2 * np.broadcast_to(0 if isinstance(node.padding, str) else node.padding, 2)
-    if isinstance(node.padding, str) and node.padding == "same":
-        total = reach
-    space = (np.array(in_shape[1:]) + total - reach - 1) // stride + 1
-    return (in_shape[0] if channels_in is None else channels, int(space[0]), int(space[1]))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.errors import Finding, Unsupported
-from nirbridge.network.operators import operator
+from nirbridge.network.operators import WINDOWS, operator
 from nirbridge.network.types import Network, Source
 
 
@@ -35,12 +35,18 @@ class Synapses:
 def synapses(network: Network, target: int) -> tuple[Synapses, ...]:
     """All synapses into a population, in name order of the nodes that carry them.
 
-    Raises `Unsupported` (NB202) where two pass-through nodes stand in series.
+    Raises `Unsupported` (NB202) where two pass-through nodes stand in series, (NB201) for convolutions
+    and pools.
     """
     drive = network.drives[target]
     for_stage: list[list[Synapses]] = []
     for stage in drive.stages:
+        if isinstance(stage.node, WINDOWS):
+            message = f"node '{stage.name}' ({type(stage.node).__name__}) is no dense weight matrix"
+            finding = Finding(code="NB201", level="error", node=stage.name, message=message)
+            raise Unsupported(message, code="NB201", findings=[finding])
         op = operator(stage.node, stage.name, stage.in_shape)
+        matrix = None if op.matrix is None else np.asarray(op.matrix)
         found: list[Synapses] = []
         for at, source in enumerate(stage.inputs):
             if not isinstance(source, Source):
@@ -58,7 +64,7 @@ def synapses(network: Network, target: int) -> tuple[Synapses, ...]:
                     source=source.population,
                     target=target,
                     delay=source.delay,
-                    weight=op.matrix,
+                    weight=matrix,
                     bias=op.bias if at == 0 else None,
                 )
             )

@@ -75,7 +75,8 @@ class Window:
     def row(self) -> list[int]:
         """The fifteen numbers that the compiled loop reads, in its order."""
         return [
-            *self.source, *self.target, *self.kernel, *self.stride, *self.padding, *self.dilation, self.groups,
+            *self.source, *self.target, *self.kernel,
+            *self.stride, *self.padding, *self.dilation, self.groups,
         ]  # fmt: skip
 
     def reached(self, axis: int, length: int) -> list[list[Pair]]:

@@ -15,8 +15,23 @@ from numpy.typing import NDArray
 from nirbridge.kernels import use_cache
 from nirbridge_loihi2.scatter import CONV, DENSE, add, add_listed, add_window, settle, settle_window
 from nirbridge_loihi2.somas import (
-    ARRIVALS, CLIPS, DELTA, LIF, N_COUNTS, OVERFLOWS, PEAK, RF_IZ, SIGMA, SIGMA_DELTA, SPIKES, SYNOPS,
-    WRAPS, update_lif, update_resonate, update_sigma, update_sigma_delta,
+    ARRIVALS,
+    CLIPS,
+    DELTA,
+    LIF,
+    N_COUNTS,
+    OVERFLOWS,
+    PEAK,
+    RF_IZ,
+    SIGMA,
+    SIGMA_DELTA,
+    SPIKES,
+    SYNOPS,
+    WRAPS,
+    update_lif,
+    update_resonate,
+    update_sigma,
+    update_sigma_delta,
 )  # fmt: skip
 
 use_cache(__name__)
@@ -83,7 +98,7 @@ class Tables(NamedTuple):
     n_cores: int
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def run_sample(
     tab: Any,
     steps: int,
@@ -154,7 +169,7 @@ def run_sample(
                             n_fired += 1
             elif soma == SIGMA:
                 update_sigma(u[lo:hi], a)
-            elif soma == DELTA or soma == SIGMA_DELTA:
+            elif soma in (DELTA, SIGMA_DELTA):
                 if soma == DELTA and t < len(event_at):
                     for e in range(event_at[t - 1], event_at[t]):
                         a[event_unit[e]] += event_value[e]

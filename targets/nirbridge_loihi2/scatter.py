@@ -13,7 +13,7 @@ use_cache(__name__)
 DENSE, LISTED, CONV = 0, 1, 2
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def add(into: Any, row: Any, x: int) -> None:
     """into += row·x."""
     if x == 1:
@@ -24,14 +24,14 @@ def add(into: Any, row: Any, x: int) -> None:
             into[i] += row[i] * x
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def add_listed(ring: Any, post: Any, wait: Any, weight: Any, x: int, t: int, slots: int, n: int) -> None:
     """A message of value x in step t over listed synapses into a layer's ring (slots·n,)."""
     for s in range(len(post)):
         ring[(t + 1 + wait[s]) % slots * n + post[s]] += weight[s] * x
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def add_window(into: Any, kernel: Any, g: Any, j: int, x: int) -> None:
     """A message of value x from source j through a convolution into ``into`` (Ho·Wo·O,), channels last.
 
@@ -57,7 +57,7 @@ def add_window(into: Any, kernel: Any, g: Any, j: int, x: int) -> None:
                 into[at + o] += kernel[row + o] * x
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def settle(into: Any, acc: Any, shift: int) -> None:
     """Shift the sum of a connection right, pass it on to the ring and clear it."""
     for i in range(len(into)):
@@ -65,7 +65,7 @@ def settle(into: Any, acc: Any, shift: int) -> None:
         acc[i] = 0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def settle_window(into: Any, acc: Any, out: int) -> None:
     """Wrap the sum of a convolution to 24 bit, pass it on as (O, Ho, Wo) and clear it."""
     half, mask = 1 << 23, (1 << 24) - 1

@@ -21,7 +21,7 @@ N_COUNTS = 7
 TOP = (1 << 23) - 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def update_lif(
     u: Any, v: Any, a: Any, keep_u: Any, keep_v: Any, bias: Any, threshold: Any, counts: Any
 ) -> Any:
@@ -55,7 +55,7 @@ def update_lif(
     return hits
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def update_sigma_delta(
     encoder: bool, sigma: Any, act: Any, rest: Any, a: Any, bias: Any, threshold: Any,
     shift: int, state_exp: int, first: int, fired: Any, value: Any, n_fired: int,
@@ -83,19 +83,19 @@ def update_sigma_delta(
     return n_fired
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def update_sigma(sigma: Any, a: Any) -> None:
     """One step of a sigma read-out: ``Σ += a``."""
     for i in range(len(sigma)):
         sigma[i] += a[i]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _turn(x: int, y: int) -> Any:
     return ((x + ((x >> 63) & 4095)) >> 12) + ((y + ((y >> 63) & 4095)) >> 12)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def update_resonate(
     izhikevich: bool, real: Any, imag: Any, a: Any, sine: Any, cosine: Any, threshold: Any,
     first: int, fired: Any, value: Any, n_fired: int, counts: Any,

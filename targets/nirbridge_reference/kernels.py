@@ -24,7 +24,16 @@ BLOCK = 16  # neurons whose spike test is made at once
 
 @njit(cache=True, nogil=True)
 def _gather(
-    op: Any, buffer: Any, weights: Any, unit: Any, value: Any, count: Any, offset: Any, slot: Any
+    op: Any,
+    buffer: Any,
+    weights: Any,
+    sparse_start: Any,
+    sparse_target: Any,
+    unit: Any,
+    value: Any,
+    count: Any,
+    offset: Any,
+    slot: Any,
 ) -> Any:
     """Add one operation's contribution to its target buffer; returns the synaptic operations done."""
     kind, size = op[4], op[7]
@@ -49,6 +58,14 @@ def _gather(
                     for i in range(size):
                         target[i] += x * row[i]
             return n * size
+        if kind == 3:
+            done = 0
+            for k in range(n):
+                j = op[8] + units[k]
+                for e in range(sparse_start[j], sparse_start[j + 1]):
+                    target[sparse_target[e]] += values[k] * weights[op[5] + e]
+                done += sparse_start[j + 1] - sparse_start[j]
+            return done
         threshold = weights[op[5] : op[5] + size]
         for i in range(size):
             target[i] = 1 if threshold[i] < 0 else 0
@@ -68,6 +85,14 @@ def _gather(
                 done += size
                 for i in range(size):
                     target[i] += x * row[i]
+    elif kind == 3:
+        for j in range(len(source)):
+            x = source[j]
+            if x != 0:
+                start, end = sparse_start[op[8] + j], sparse_start[op[8] + j + 1]
+                done += end - start
+                for e in range(start, end):
+                    target[sparse_target[e]] += x * weights[op[5] + e]
     else:
         threshold = weights[op[5] : op[5] + size]
         for i in range(size):
@@ -79,10 +104,10 @@ def _gather(
 def _neuron(kind: Any, start: Any, size: Any, x: Any, v: Any, current: Any, par: Any, flags: Any) -> None:
     """Membrane and current of one population for one step, before the spike test."""
     start, end = np.uint64(start), np.uint64(start + size)
-    if kind == I or kind == IF:
+    if kind in (I, IF):
         for i in range(start, end):
             v[i] = v[i] + par[1, i] * x[i]
-    elif kind == LI or kind == LIF:
+    elif kind in (LI, LIF):
         for i in range(start, end):
             v[i] = par[0, i] * v[i] + par[2, i] + par[1, i] * x[i]
     elif flags[0] == 0:
@@ -154,6 +179,8 @@ def run_sample(
     ops: Any,
     pops: Any,
     weights: Any,
+    sparse_start: Any,
+    sparse_target: Any,
     bias: Any,
     par: Any,
     delay: Any,
@@ -169,8 +196,8 @@ def run_sample(
     """Run one sample.
 
     event_start (n_steps+1,) int64: events of step t are event_unit/value[event_start[t]:event_start[t+1]]
-    with unit an index into the state arrays, ascending by population. traced (m, 3) int64: population, quantity (0 v, 1 i,
-    2 x), column of ``trace`` (n_steps, columns). output (n_steps, units): what the Output nodes
+    with unit an index into the state arrays, ascending by population. The tables are those of `lower`.
+    traced (m, 3) int64: population, quantity (0 v, 1 i, 2 x), column of ``trace`` (n_steps, columns). output (n_steps, units): what the Output nodes
     receive. recorded (pops,) bool; tape (capacity, 4) int32: step, population, unit, value.
     counts (pops, 3) int64: spikes, synops, updates. Returns the number of tape rows needed.
     """
@@ -210,7 +237,18 @@ def run_sample(
                 synops = 0
                 for o in range(pops[p, 3], pops[p, 4]):
                     source_slot = (t - ops[o, 3]) & 1
-                    synops += _gather(ops[o], buffer, weights, unit, value, count, offset, source_slot)
+                    synops += _gather(
+                        ops[o],
+                        buffer,
+                        weights,
+                        sparse_start,
+                        sparse_target,
+                        unit,
+                        value,
+                        count,
+                        offset,
+                        source_slot,
+                    )
                 counts[p, 1] += synops
                 if kind == OUTPUT:
                     for i in range(size):
@@ -221,7 +259,7 @@ def run_sample(
                 else:
                     counts[p, 2] += size
                     _neuron(kind, start, size, buffer, v, current, par, flags)
-                    if kind == IF or kind == LIF or kind == CUBALIF:
+                    if kind in (IF, LIF, CUBALIF):
                         n = _fire(start, size, v, par, flags, unit[slot], value[slot])
                         counts[p, 0] += n
                     else:

@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.errors import Unsupported
-from nirbridge.network import Network, Source, operator
+from nirbridge.network import Network, Source, Sparse, Stage, operator
 
 Ints = NDArray[np.int64]
 
-# Columns of `Lowered.ops`: source kind (0 population, 1 buffer), source index or offset, source size,
-# delay, matrix (0 identity, 1 weights, 2 threshold), weight offset, target offset, target size.
-OP_COLUMNS = 8
+# Columns of `Lowered.ops`: source kind (0 population, 1 buffer), source index or offset, source size, delay,
+# matrix (0 identity, 1 dense, 2 threshold, 3 sparse), weight offset, target offset, target size, offset into
+# the sparse starts.
+OP_COLUMNS = 9
+IDENTITY, DENSE, THRESHOLD, SPARSE = range(4)
 # Columns of `Lowered.pops`: kind, state offset, size, first op, end of ops, ring offset.
 POP_COLUMNS = 6
 KINDS = {"input": 0, "output": 1, "i": 2, "li": 3, "if": 4, "lif": 5, "cubali": 6, "cubalif": 7, "delay": 8}
+PARAMETERS = ("a_m", "b_m", "leak", "a_s", "b_s", "threshold", "v_reset", "v_start", "i_start")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Lowered:
-    """ops (n, 8) and pops (n, 6) int64 tables; weights flat, each matrix stored (n_pre, n_post);
-    bias: what every buffer element starts from in each step; parameters (9, states): a_m, b_m, leak, a_s,
-    b_s, threshold, v_reset, v_start, i_start; delay (states,) steps; fan_out: stored synapses per
-    (op, source unit), for synop counts; flags: see `flags_of`.
+    """The tables of one network.
+
+    ops (n, 9) and pops (n, 6) int64; weights flat: a dense matrix is stored (n_pre, n_post), a sparse
+    one by source with its targets in ``sparse_target`` at the same offset and its starts in
+    ``sparse_start``; bias: what every buffer element starts from in each step; parameters (9, states)
+    in the order of `PARAMETERS`; delay (states,) steps; flags: see `flags_of`.
     """
 
     network: Network
     ops: Ints
     pops: Ints
     weights: NDArray[np.floating]
+    sparse_start: Ints
+    sparse_target: Ints
     bias: NDArray[np.floating]
     parameters: NDArray[np.floating]
     delay: Ints
     ring_size: int
     flags: Ints
     dtype: np.dtype[np.floating]
-    n_weights: int
 
 
 def flags_of(network: Network) -> Ints:
@@ -60,81 +65,121 @@ def flags_of(network: Network) -> Ints:
     )
 
 
+@dataclass(slots=True)
+class _Tables:
+    """What grows while the network is walked: operations, stored matrices, buffers."""
+
+    ops: list[list[int]] = field(default_factory=list)
+    weights: list[NDArray[np.float64]] = field(default_factory=list)
+    targets: list[Ints] = field(default_factory=list)
+    starts: list[Ints] = field(default_factory=list)
+    bias: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    stored: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    n_weights: int = 0
+    n_targets: int = 0
+    n_starts: int = 0
+    buffers: int = 0
+
+    def store(self, name: str, matrix: NDArray[np.float64] | Sparse | None) -> tuple[int, int, int]:
+        """(matrix kind, weight offset, start offset) of a node's matrix, stored once."""
+        if matrix is None:
+            return IDENTITY, -1, -1
+        if name in self.stored:
+            return self.stored[name]
+        if isinstance(matrix, Sparse):
+            # a start says where in the flat targets; the weights lie n_weights − n_targets further on
+            self.starts.append(matrix.start + self.n_targets)
+            self.targets.append(matrix.targets)
+            self.n_starts += len(matrix.start)
+            flat = matrix.values
+            self.stored[name] = SPARSE, self.n_weights - self.n_targets, self.n_starts - len(matrix.start)
+            self.n_targets += len(flat)
+        else:
+            self.stored[name] = DENSE, self.n_weights, -1
+            flat = np.ascontiguousarray(matrix.T).reshape(-1)
+        self.weights.append(flat)
+        self.n_weights += len(flat)
+        return self.stored[name]
+
+    def add(self, source: list[int], matrix: tuple[int, int, int], target: int, size: int) -> None:
+        """One operation: from a source, through a matrix, into ``size`` elements at ``target``."""
+        kind, offset, start = matrix
+        self.ops.append([*source, kind, offset, target, size, start])
+
+    def room(self, size: int) -> int:
+        """Offset of a new buffer of this size."""
+        self.buffers += size
+        return self.buffers - size
+
+
 def lower(network: Network) -> Lowered:
     """Lower a network; raises `Unsupported` for pass-through nodes without an operator."""
     double = network.semantics.arithmetic == "float64"
     dtype: np.dtype[np.floating] = np.dtype(np.float64) if double else np.dtype(np.float32)
     offsets = np.concatenate([[0], np.cumsum([p.size for p in network.populations])]).astype(np.int64)
-    total = int(offsets[-1])
-    ops: list[list[int]] = []
+    tables = _Tables(buffers=int(offsets[-1]))
     pops: list[list[int]] = []
-    weights: list[NDArray[np.float64]] = []
-    bias: dict[int, NDArray[np.float64]] = {}
-    stored: dict[str, int] = {}
-    n_weights = 0
     ring = 0
-    buffers = total
     for at, (p, drive) in enumerate(zip(network.populations, network.drives, strict=True)):
-        first = len(ops)
+        first = len(tables.ops)
         place: list[tuple[int, int]] = []
         for stage in drive.stages:
-            threshold = isinstance(stage.node, nir.Threshold)
-            matrix: NDArray[np.float64] | None
-            b: NDArray[np.float64] | None = None
-            if isinstance(stage.node, nir.Threshold):
-                size = int(np.prod(stage.in_shape))
-                theta = np.asarray(stage.node.threshold, np.float64)
-                matrix = np.broadcast_to(theta, stage.in_shape).reshape(-1)
-            else:
-                op = operator(stage.node, stage.name, stage.in_shape)
-                matrix, b = op.matrix, op.bias
-                size = int(np.prod(op.out_shape))
-            offset = -1
-            if matrix is not None:
-                if stage.name not in stored:
-                    stored[stage.name] = n_weights
-                    weights.append(np.ascontiguousarray(matrix.T).reshape(-1))
-                    n_weights += matrix.size
-                offset = stored[stage.name]
-            if threshold and len(stage.inputs) > 1:
-                raise Unsupported(
-                    f"Threshold '{stage.name}' sums several sources, which is not supported yet", code="NB202"
-                )
-            if b is not None:
-                bias[buffers] = b
-            kind = 2 if threshold else (0 if matrix is None else 1)
-            for item in stage.inputs:
-                ops.append([*_source(item, place, network, offsets), kind, offset, buffers, size])
-            place.append((buffers, size))
-            buffers += size
+            place.append(_stage(tables, stage, place, network, offsets))
         for item in drive.inputs:
-            ops.append([*_source(item, place, network, offsets), 0, -1, int(offsets[at]), p.size])
-        pops.append([KINDS[p.kind], int(offsets[at]), p.size, first, len(ops), ring])
+            tables.add(_source(item, place, network, offsets), (IDENTITY, -1, -1), int(offsets[at]), p.size)
+        pops.append([KINDS[p.kind], int(offsets[at]), p.size, first, len(tables.ops), ring])
         if p.kind == "delay":
             ring += (int(p.delay_steps.max(initial=0)) + 1) * p.size
-    full_bias = np.zeros(buffers, dtype)
-    for offset, values in bias.items():
-        full_bias[offset : offset + len(values)] = values
-    names = ("a_m", "b_m", "leak", "a_s", "b_s", "threshold", "v_reset", "v_start", "i_start")
+    bias = np.zeros(tables.buffers, dtype)
+    for offset, values in tables.bias.items():
+        bias[offset : offset + len(values)] = values
+    populations = network.populations
     parameters = np.stack(
-        [np.concatenate([getattr(p, name) for p in network.populations]).astype(dtype) for name in names]
+        [np.concatenate([getattr(p, name) for p in populations]).astype(dtype) for name in PARAMETERS]
     )
-    delay = np.concatenate(
-        [p.delay_steps if p.kind == "delay" else np.zeros(p.size, np.int64) for p in network.populations]
-    )
+    delay = [p.delay_steps if p.kind == "delay" else np.zeros(p.size, np.int64) for p in populations]
     return Lowered(
         network=network,
-        ops=np.array(ops, dtype=np.int64).reshape(-1, OP_COLUMNS),
+        ops=np.array(tables.ops, dtype=np.int64).reshape(-1, OP_COLUMNS),
         pops=np.array(pops, dtype=np.int64).reshape(-1, POP_COLUMNS),
-        weights=np.concatenate([*weights, np.zeros(1)]).astype(dtype),
-        bias=full_bias,
+        weights=np.concatenate([*tables.weights, np.zeros(1)]).astype(dtype),
+        sparse_start=np.concatenate([*tables.starts, np.zeros(1, np.int64)]),
+        sparse_target=np.concatenate([*tables.targets, np.zeros(1, np.int64)]),
+        bias=bias,
         parameters=np.ascontiguousarray(parameters),
-        delay=delay,
+        delay=np.concatenate(delay),
         ring_size=max(ring, 1),
         flags=flags_of(network),
         dtype=dtype,
-        n_weights=n_weights,
     )
+
+
+def _stage(
+    tables: _Tables, stage: Stage, place: list[tuple[int, int]], network: Network, offsets: Ints
+) -> tuple[int, int]:
+    """Operations of one pass-through node; returns offset and size of the buffer that holds its output."""
+    sources = [_source(item, place, network, offsets) for item in stage.inputs]
+    if isinstance(stage.node, nir.Threshold):
+        size = int(np.prod(stage.in_shape))
+        if len(sources) > 1:  # it is not linear: sum first
+            summed = tables.room(size)
+            for source in sources:
+                tables.add(source, (IDENTITY, -1, -1), summed, size)
+            sources = [[1, summed, size, 0]]
+        theta = np.broadcast_to(np.asarray(stage.node.threshold, np.float64), stage.in_shape).reshape(-1)
+        _, offset, _ = tables.store(stage.name, theta)
+        buffer = tables.room(size)
+        tables.add(sources[0], (THRESHOLD, offset, -1), buffer, size)
+        return buffer, size
+    op = operator(stage.node, stage.name, stage.in_shape)
+    size = int(np.prod(op.out_shape))
+    matrix = tables.store(stage.name, op.matrix)
+    buffer = tables.room(size)
+    if op.bias is not None:
+        tables.bias[buffer] = op.bias
+    for source in sources:
+        tables.add(source, matrix, buffer, size)
+    return buffer, size
 
 
 def _source(item: Source | int, place: list[tuple[int, int]], network: Network, offsets: Ints) -> list[int]:

@@ -210,6 +210,8 @@ class ReferenceProgram:
             low.ops,
             low.pops,
             low.weights,
+            low.sparse_start,
+            low.sparse_target,
             low.bias,
             low.parameters,
             low.delay,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from itertools import pairwise
 from typing import Any
 
 import nir
@@ -49,7 +50,7 @@ def varied() -> nir.NIRGraph:
         "g": worked(),
     }  # fmt: skip
     names = list(nodes)
-    return make(nodes, list(zip(names[:-1], names[1:], strict=True)))
+    return make(nodes, list(pairwise(names)))
 
 
 def test_the_worked_example() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import nir
@@ -202,9 +203,9 @@ def test_a_pass_through_node_without_input_is_refused() -> None:
 
 def test_a_chain_of_five_thousand_neurons_builds() -> None:
     names = ["i", *(f"N{at:04d}" for at in range(5000)), "o"]
-    net = network(list(zip(names[:-1], names[1:], strict=True)))
+    net = network(list(pairwise(names)))
     assert [p.name for p in net.populations] == names
     assert net.depth[-1] == 5001
     weights = [f"{'n' if at % 2 else 'N'}{at:04d}" for at in range(5000)]
     names = ["i", *weights, "o"]
-    assert len(network(list(zip(names[:-1], names[1:], strict=True))).populations) == 2502
+    assert len(network(list(pairwise(names))).populations) == 2502

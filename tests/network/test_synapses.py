@@ -66,8 +66,11 @@ def test_a_bias_is_added_once_where_a_weight_node_sums_sources() -> None:
 
 def test_two_weight_nodes_in_series_are_refused() -> None:
     net = network(
-        "in>a a>b b>h h>out", a=nir.Linear(weight=np.ones((4, 3))), b=nir.Linear(weight=np.ones((2, 4))), h=neurons(2)
-    )  # fmt: skip
+        "in>a a>b b>h h>out",
+        a=nir.Linear(weight=np.ones((4, 3))),
+        b=nir.Linear(weight=np.ones((2, 4))),
+        h=neurons(2),
+    )
     with pytest.raises(Unsupported, match="'a' and 'b' stand in series") as caught:
         synapses(net, net.index("h"))
     assert caught.value.code == "NB202"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nirbridge.data import Dataset
 from nirbridge.errors import BadInput
 from nirbridge.io.atomic import atomic_path
+from nirbridge.semantics import Semantics
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -20,7 +24,7 @@ class State:
 
     weights, m, v, average: (n,) flat weights, Adam's moments, their running average. count: Adam
     steps done. mean_counts: (states,) batch-mean spike counts of the last batch. random: state of
-    the generator. key: what must be equal for a resume (options, graph digest, data).
+    the generator. key: what must be equal for a resume (see `key_of`).
     """
 
     epoch: int
@@ -33,6 +37,21 @@ class State:
     random: dict[str, Any]
     curve: list[dict[str, float]] = field(default_factory=list)
     key: str = ""
+
+
+def key_of(
+    options: dict[str, Any], graph_digest: str, semantics: Semantics, data: Dataset, generator: str
+) -> str:
+    """sha256 (hex) over everything that decides the course of a training, its random numbers aside.
+
+    options: the trainer's, without those that may change on a resume. generator: name of the kind
+    of generator, since the state of one kind cannot be given to another.
+    """
+    facts = [options, graph_digest, asdict(semantics), data.spikes.n_units, data.spikes.duration, generator]
+    sha = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for array in (data.spikes.times, data.spikes.units, data.spikes.offsets, data.labels):
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()
 
 
 def save(path: Path, state: State) -> None:
@@ -74,7 +93,7 @@ def load(path: Path, key: str) -> State:
                 key=text["key"],
                 **arrays,
             )
-    except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise BadInput(
             f"{path}: not a checkpoint of trainer 'eventprop': {error}",
             code="NB508",

@@ -100,10 +100,10 @@ class Executor:
             capacity = self._capacity
             while at < end:
                 at, needed = run_shard(
-                    at, end, spikes.offsets, steps, units, given, n_steps, dt, stack.n_inputs, stack.n_outputs,
-                    stack.sizes, stack.par, weights, omega.astype(dtype), logit_scale, stack.a_mean,
-                    stack.c_mean, omega_read, regular, self.slope, self.slope_floor, learn, capacity,
-                    self.gradients[s], loss, logits, scores, counts, clamped, rows, np.zeros(1, np.int64),
+                    at, end, spikes.offsets, steps, units, given, n_steps, dt, stack.n_inputs,
+                    stack.n_outputs, stack.sizes, stack.par, weights, omega.astype(dtype), logit_scale,
+                    stack.a_mean, stack.c_mean, omega_read, regular, self.slope, self.slope_floor, learn,
+                    capacity, self.gradients[s], loss, logits, scores, counts, clamped, rows, np.zeros(1, np.int64),
                 )  # fmt: skip
                 if needed:
                     capacity = max(2 * capacity, int(needed))

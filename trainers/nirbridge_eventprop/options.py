@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 from nirbridge.errors import UsageError
 
+Slope = Literal["start", "crossing"]
+LossName = Literal["xent-mean", "xent-exp", "xent-sum"]
+Schedule = Literal["constant", "exponential", "cosine"]
+
+CHOICES = {"slope": get_args(Slope), "loss": get_args(LossName), "schedule": get_args(Schedule)}
 POSITIVE = ("epochs", "batch", "lr", "logit_scale", "shards", "slope_floor")
 NOT_NEGATIVE = ("rate_lower", "rate_upper", "rate_target", "lift", "clip", "threads")
 
 
 def check_options(options: dict[str, Any]) -> None:
     """Raise `UsageError` (NB701) that names the first field out of range."""
+    for name, choices in CHOICES.items():
+        if options[name] not in choices:
+            raise _bad(name, options[name], f"one of {', '.join(choices)}")
     for name in POSITIVE:
         if not options[name] > 0:
             raise _bad(name, options[name], "above 0")
@@ -21,7 +29,7 @@ def check_options(options: dict[str, Any]) -> None:
     for name in ("beta1", "beta2", "ema"):
         if not 0 <= options[name] < 1:
             raise _bad(name, options[name], "in [0, 1)")
-    if options["ease_in"] < 1:
+    if not options["ease_in"] >= 1:
         raise _bad("ease_in", options["ease_in"], "at least 1")
     if not 0 < options["decay"] <= 1:
         raise _bad("decay", options["decay"], "above 0 and at most 1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,10 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.errors import Finding, Unsupported
 from nirbridge.graph import replace_nodes
 from nirbridge.graph.quantization import KEY
-from nirbridge.network import Network, Population, Synapses, synapses
+from nirbridge.network import Network, Population
+from nirbridge_eventprop.structure import check_semantics, incoming, layer_order, refuse
 
 PAD = 16
 NEVER = 1e30  # threshold of neurons that must not spike; finite, so that comparisons stay ordinary
@@ -66,18 +65,13 @@ class Stack:
         return int(self.sizes[:-1, 2].sum())
 
 
-def _refuse(node: str | None, message: str, fix: str | None = None, code: str = "NB201") -> Unsupported:
-    finding = Finding(code=code, level="error", node=node, message=message, fix=fix)
-    return Unsupported(message, code=code, fix=fix, findings=[finding])
-
-
 def stack_of(network: Network) -> Stack:
     """The stack that a network is: Input, hidden Linear → CubaLIF layers, a Linear → CubaLI or LI read-out.
 
     Raises `Unsupported` by node name for everything else, before any training starts.
     """
-    _check_semantics(network)
-    order = _layer_order(network)
+    check_semantics(network)
+    order = layer_order(network)
     dtype = np.dtype(np.float64 if network.semantics.arithmetic == "float64" else np.float32)
     sizes = np.zeros((len(order), 7), np.int64)
     offset = 0
@@ -91,10 +85,17 @@ def stack_of(network: Network) -> Stack:
     states = offset
     used = 0
     for row, at in enumerate(order):
-        forward, recurrent = _incoming(network, at, None if row == 0 else order[row - 1])
+        forward, recurrent = incoming(network, at, None if row == 0 else order[row - 1])
         for item, column in ((forward, 3), (recurrent, 5)):
             if item is None or item.weight is None:
                 continue
+            if any(placed.name == item.name for placed in nodes):
+                raise refuse(
+                    item.name,
+                    f"node '{item.name}' serves two connections, trainer 'eventprop' trains each by itself",
+                    "copy it, one node for each connection",
+                    "NB202",
+                )
             post, pre = item.weight.shape
             width = int(sizes[row, 1])
             block = np.zeros((pre, width))
@@ -154,104 +155,6 @@ def with_weights(stack: Stack, graph: nir.NIRGraph, weights: NDArray[np.floating
         node.metadata.pop(KEY, None)
         changed[place.name] = node
     return replace_nodes(graph, changed)
-
-
-def _check_semantics(network: Network) -> None:
-    s = network.semantics
-    wanted: Mapping[str, object] = {
-        "profile": "canonical",
-        "decay": "exact",
-        "syn_input": "after",
-        "reset": "value",
-        "multi_spike": False,
-        "floor": None,
-        "feedforward_delay": 0,
-        "v_init": "zero",
-    }
-    for field, value in wanted.items():
-        if getattr(s, field) != value:
-            raise _refuse(
-                None,
-                f"trainer 'eventprop' needs semantics {field}={value!r}, the graph says {getattr(s, field)!r}",
-                "EventProp is exact for exact decay and reset to a value; convert the graph first",
-                "NB210" if field == "reset" else "NB201",
-            )
-    if s.decay_syn not in (None, "exact") or s.order == "voltage-first":
-        raise _refuse(None, "trainer 'eventprop' needs exact decay and the current updated first")
-
-
-def _layer_order(network: Network) -> list[int]:
-    inputs, outputs = network.of_kind("input"), network.of_kind("output")
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise _refuse(
-            None,
-            f"trainer 'eventprop' needs one Input and one Output, got {len(inputs)} and {len(outputs)}",
-            code="NB202",
-        )
-    for at in network.neurons:
-        p = network.populations[at]
-        if p.kind not in ("cubalif", "cubali", "li"):
-            raise _refuse(
-                p.name,
-                f"node '{p.name}' ({type(p.node).__name__}): trainer 'eventprop' trains CubaLIF layers and a "
-                "CubaLI or LI read-out",
-                "use CubaLIF for hidden layers and CubaLI for the read-out",
-            )
-    if network.of_kind("delay"):
-        name = network.populations[network.of_kind("delay")[0]].name
-        raise _refuse(
-            name, f"node '{name}' (Delay): trainer 'eventprop' does not train delays yet", code="NB208"
-        )
-    order = list(network.neurons)
-    *hidden, last = order
-    for at in hidden:
-        if not network.populations[at].spiking:
-            name = network.populations[at].name
-            raise _refuse(name, f"node '{name}' does not spike but is not the read-out", code="NB202")
-    if network.populations[last].spiking:
-        name = network.populations[last].name
-        raise _refuse(
-            name,
-            f"node '{name}' ({type(network.populations[last].node).__name__}): the read-out must not spike",
-            "end the graph in Linear → CubaLI; losses on spike times are not implemented yet",
-        )
-    if not hidden:
-        raise _refuse(None, "the graph has no hidden layer of CubaLIF neurons", code="NB202")
-    return order
-
-
-def _incoming(network: Network, at: int, below: int | None) -> tuple[Synapses, Synapses | None]:
-    p = network.populations[at]
-    forward: Synapses | None = None
-    recurrent: Synapses | None = None
-    source = network.of_kind("input")[0] if below is None else below
-    for item in synapses(network, at):
-        name = item.name or network.populations[item.source].name
-        if item.weight is None:
-            raise _refuse(
-                p.name,
-                f"node '{p.name}' is fed by '{name}' without weights",
-                "put a Linear between them",
-                "NB202",
-            )
-        if item.bias is not None and np.any(item.bias != 0):
-            raise _refuse(
-                name, f"node '{name}' (Affine) has a bias: trainer 'eventprop' does not train it yet"
-            )
-        if item.source == at and recurrent is None:
-            recurrent = item
-        elif item.source == source and forward is None:
-            forward = item
-        else:
-            raise _refuse(
-                name,
-                f"node '{name}' connects '{network.populations[item.source].name}' to '{p.name}': trainer "
-                "'eventprop' takes a stack of layers with recurrence inside a layer",
-                code="NB202",
-            )
-    if forward is None:
-        raise _refuse(p.name, f"node '{p.name}' has no weights from the layer before it", code="NB202")
-    return forward, recurrent
 
 
 def _fill(par: NDArray[np.float64], at: int, width: int, p: Population, network: Network) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import nir
 from numpy.random import Generator
@@ -14,7 +14,7 @@ from nirbridge.data import Dataset
 from nirbridge.network import build
 from nirbridge.protocols import TrainStats, options_of
 from nirbridge.spikes import Spikes
-from nirbridge_eventprop.options import check_options
+from nirbridge_eventprop.options import LossName, Schedule, Slope, check_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,9 +41,9 @@ class EventProp:
     of partial gradient sums of a batch, never on threads.
     """
 
-    slope: Literal["start", "crossing"] = "start"
+    slope: Slope = "start"
     slope_floor: float = 0.01
-    loss: Literal["xent-mean", "xent-exp", "xent-sum"] = "xent-mean"
+    loss: LossName = "xent-mean"
     logit_scale: float = 1.0
     epochs: int = 20
     batch: int = 32
@@ -52,7 +52,7 @@ class EventProp:
     beta2: float = 0.999
     eps: float = 1e-8
     ease_in: float = 1.05
-    schedule: Literal["constant", "exponential", "cosine"] = "constant"
+    schedule: Schedule = "constant"
     decay: float = 0.95
     clip: float = 1.0
     rate_target: float = 14.0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +18,7 @@ from nirbridge.graph import digest, inline, read_metadata, write_metadata
 from nirbridge.network import build
 from nirbridge.protocols import TrainStats, options_of
 from nirbridge_eventprop.adam import adam_step, total_gradient
-from nirbridge_eventprop.checkpoint import State, load, save
+from nirbridge_eventprop.checkpoint import State, key_of, load, save
 from nirbridge_eventprop.executor import BatchResult, Executor, arguments_fit, read_weights
 from nirbridge_eventprop.losses import LOSSES
 from nirbridge_eventprop.stack import stack_of, with_weights
@@ -81,9 +79,9 @@ class Training:
     def _start(self) -> State:
         options = options_of(self.trainer)
         del options["threads"], options["epochs"]
-        spikes = self.data.spikes
-        facts = [options, digest(self.graph), len(self.data), len(spikes.times), spikes.duration]
-        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        random = _random_state(self.rng)
+        generator = str(random["bit_generator"])
+        key = key_of(options, digest(self.graph), self.stack.network.semantics, self.data, generator)
         if self.path is not None and self.path.exists():
             state = load(self.path, key)
             self.rng.bit_generator.state = state.random
@@ -97,7 +95,7 @@ class Training:
             v=np.zeros_like(weights),
             average=weights.copy(),
             mean_counts=np.full(self.stack.par.shape[1], np.nan),
-            random=_random_state(self.rng),
+            random=random,
             key=key,
         )
         if self.path is not None:
@@ -193,6 +191,12 @@ class Training:
             state.weights, self.total, state.m, state.v, rate,
             trainer.beta1, trainer.beta2, trainer.eps, state.count, shrink,
         )  # fmt: skip
+        if not math.isfinite(float(state.weights.sum(dtype=np.float64))):
+            raise BadInput(
+                f"epoch {state.epoch + 1}, batch {number}: a weight is not finite after this step",
+                code="NB507",
+                fix="lower lr",
+            )
         if trainer.ema:
             keep = min(trainer.ema, state.count / (state.count + 10.0))
             state.average += (1.0 - keep) * (state.weights - state.average)

@@ -1,0 +1,162 @@
+"""What `applied` says of a pass: what it changed, its law, what was measured of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import nir
+import numpy as np
+import pytest
+
+from nirbridge.analysis import applied, histogram
+from nirbridge.graph import digest, inline, make, replace_nodes
+from nirbridge.passes import FoldInputWeight, QuantizeWeights, RescaleLif
+from nirbridge.semantics import Semantics, with_semantics
+
+W1 = np.array([[1.0, -0.5, 0.25], [0.75, 0.1, -1.27]])
+W2 = np.array([[2.54, 1.0], [0.02, -0.02], [0.0, 0.5]])
+
+
+def port(kind: str, n: int) -> nir.NIRNode:
+    shape = {kind: np.array([n])}
+    return nir.Input(shape) if kind == "input" else nir.Output(shape)
+
+
+def cuba(n: int) -> nir.CubaLIF:
+    values = {"tau_mem": 0.02, "tau_syn": 0.005, "r": 1.5, "v_leak": 0.0, "v_threshold": 1.0, "w_in": 2.0}
+    return nir.CubaLIF(**{name: np.full(n, value) for name, value in values.items()}, v_reset=np.zeros(n))
+
+
+def series() -> nir.NIRGraph:
+    """Two weight nodes before the neurons: their rows differ in number."""
+    return make(
+        {
+            "input": port("input", 3),
+            "w1": nir.Linear(weight=W1),
+            "w2": nir.Linear(weight=W2),
+            "n": cuba(3),
+            "output": port("output", 3),
+        },
+        [("input", "w1"), ("w1", "w2"), ("w2", "n"), ("n", "output")],
+    )
+
+
+def single() -> nir.NIRGraph:
+    return make(
+        {
+            "input": port("input", 3),
+            "w": nir.Linear(weight=W1),
+            "n": cuba(2),
+            "output": port("output", 2),
+        },
+        [("input", "w"), ("w", "n"), ("n", "output")],
+    )
+
+
+def nested() -> nir.NIRGraph:
+    inner = make(
+        {"input": port("input", 3), "w": nir.Linear(weight=W1), "n": cuba(2), "output": port("output", 2)},
+        [("input", "w"), ("w", "n"), ("n", "output")],
+    )
+    return make(
+        {"input": port("input", 3), "sub": inner, "output": port("output", 2)},
+        [("input", "sub"), ("sub", "output")],
+    )
+
+
+def timed(graph: nir.NIRGraph) -> nir.NIRGraph:
+    return with_semantics(graph, Semantics(dt=1e-3, decay="exact"))
+
+
+def test_a_quantisation_states_scale_clipped_share_and_noise() -> None:
+    after, (result,), steps = applied([QuantizeWeights(bits=8)], timed(single()))
+    assert (result.name, result.changed) == ("quantize-weights", "1 arrays")
+    assert result.options["bits"] == 8
+    assert result.law == "error ≤ half a step where not clipped"
+    noise = np.sum((W1 - after.nodes["w"].weight) ** 2)
+    decibel = 10 * np.log10(np.sum(W1**2) / noise)
+    assert result.result == f"w: scale 0.01, clipped 0.0 %, {decibel:.0f} dB"
+    assert [digest(graph) for graph in steps[0][1:]] == [digest(single()), digest(after)]
+
+
+def test_clipped_weights_are_counted_at_their_own_scale() -> None:
+    weight = np.array([[1.0] * 5 + [100.0], [100.0] * 5 + [1.0]])
+    graph = replace_nodes(single(), {"w": nir.Linear(weight=weight[:, :3])})
+    _, (result,), _ = applied(
+        [QuantizeWeights(scheme="percentile", percentile=1e-3, granularity="channel")], graph
+    )
+    assert "scales 0.00787 to 0.787, clipped 0.0 %" in result.result
+    graph = replace_nodes(
+        single(), {"w": nir.Linear(weight=np.array([[1.0, 1.0, 50.0], [100.0, 100.0, 100.0]]))}
+    )
+    _, (result,), _ = applied(
+        [QuantizeWeights(scheme="percentile", percentile=50, granularity="channel")], graph
+    )
+    assert "clipped 16.7 %" in result.result
+
+
+def test_exact_weights_have_no_noise_and_a_second_run_changes_nothing() -> None:
+    graph = replace_nodes(single(), {"w": nir.Linear(weight=np.array([[127.0, 1, 0], [0, -3, 5]]))})
+    _, results, _ = applied([QuantizeWeights(), QuantizeWeights()], timed(graph))
+    assert [r.result for r in results] == ["w: scale 1, clipped 0.0 %, exact", "already so"]
+    assert [r.changed for r in results] == ["1 arrays", "nothing"]
+
+
+def test_weights_of_two_scales_are_told_apart() -> None:
+    _, (result,), _ = applied([QuantizeWeights(granularity="tensor")], series())
+    assert result.changed == "2 arrays"
+    assert [part.partition(":")[0] for part in result.result.split("; ")] == ["w1", "w2"]
+
+
+@pytest.mark.parametrize("graph", [single(), series(), nested()], ids=["single", "series", "nested"])
+@pytest.mark.parametrize("item", [RescaleLif(), FoldInputWeight()], ids=lambda item: item.name)
+def test_a_rescaling_keeps_the_gain_of_every_synapse(item: Any, graph: nir.NIRGraph) -> None:
+    after, (result,), _ = applied([item], timed(graph))
+    assert result.law == "spike times unchanged"
+    assert result.changed == ("sub.n" if "sub.n" in after.nodes else "n")
+    words = result.result.split()
+    assert words[:2] == ["W·gain", "within"]
+    assert float(words[2]) < 1e-6
+
+
+def test_a_graph_without_dt_is_measured_all_the_same() -> None:
+    _, (result,), _ = applied([FoldInputWeight()], single())
+    assert float(result.result.split()[2]) < 1e-6
+
+
+@dataclass(frozen=True)
+class Double:
+    """Doubles the weight and nothing else."""
+
+    name: ClassVar[str] = "double"
+
+    def __call__(self, graph: nir.NIRGraph, /) -> nir.NIRGraph:
+        return replace_nodes(graph, {"w": nir.Linear(weight=2 * W1)})
+
+
+def test_a_gain_that_changed_is_measured() -> None:
+    _, (result,), _ = applied([Double()], timed(single()))
+    assert (result.changed, result.law) == ("w", "")
+    assert result.result == "W·gain within 1 of the largest"
+
+
+def test_a_nested_graph_is_compared_inlined() -> None:
+    after, (result,), steps = applied([QuantizeWeights()], timed(nested()))
+    assert result.changed == "1 arrays"
+    assert result.result.startswith("sub.w: scale 0.01")
+    assert set(steps[0][1].nodes) == set(steps[0][2].nodes) == set(inline(nested()).nodes)
+    assert "sub.w" in after.nodes
+
+
+def test_a_histogram_counts_every_weight_on_one_axis() -> None:
+    graph = single()
+    after = QuantizeWeights(scheme="percentile", percentile=50)(graph)
+    found = histogram("w", "chip", graph.nodes["w"], after.nodes["w"])
+    assert sum(found.before) == sum(found.after) == W1.size
+    assert (found.edges[0], found.edges[-1]) == (-1.27, 1.0)
+    assert len(found.edges) == len(found.before) + 1 == len(found.after) + 1
+    assert found.clipped_share == pytest.approx(3 / 6)
+    assert found.scale == float(np.float32(np.median(np.abs(W1)) / 127))
+    plain = histogram("w", "chip", graph.nodes["w"], graph.nodes["w"])
+    assert (plain.scale, plain.clipped_share) == (None, 0.0)
