@@ -33,4 +33,5 @@ def main(folder: Path, epochs: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "whole-road"), int(sys.argv[2]) if len(sys.argv) > 2 else 10)
+    arguments = [*sys.argv[1:], *("whole-road", "10")[len(sys.argv) - 1 :]]
+    main(Path(arguments[0]), int(arguments[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import nir
@@ -133,7 +134,7 @@ def check_placement(target: Target, graph: nir.NIRGraph) -> None:
         p = network.populations[at]
         held = sorted((c.first, c.first + c.neurons) for c in placement.cores if c.node == p.name)
         _require(bool(held) and held[0][0] == 0 and held[-1][1] == p.size, f"'{p.name}' is not placed whole")
-        gaps = any(a[1] != b[0] for a, b in zip(held, held[1:], strict=False))
+        gaps = any(a[1] != b[0] for a, b in pairwise(held))
         _require(not gaps, f"'{p.name}' has neurons on no core or on two")
     _require(placement.fits, "the placement exceeds a limit although the graph compiled")
 
@@ -161,7 +162,7 @@ def check_cost(target: Target, graph: nir.NIRGraph, spikes: Spikes) -> None:
 def check_agrees_with_reference(
     target: Target, reference: Target, graph: nir.NIRGraph, spikes: Spikes, *, share: float
 ) -> None:
-    """The target and the reference on the same lowered graph agree in at least ``share`` of all spike cells."""
+    """On the same lowered graph the target and the reference agree in at least ``share`` of spike cells."""
     lowered = _lowered(target, graph)
     record = _spiking(lowered)
     ours = target.compile(lowered).run(spikes, record=record)

@@ -1,4 +1,4 @@
-"""Compare targets on the same samples: the first runs the file as it is, the others what their passes make."""
+"""Compare targets on the same samples: the first runs the file, the others what their passes make of it."""
 
 from __future__ import annotations
 

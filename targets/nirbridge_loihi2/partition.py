@@ -166,7 +166,7 @@ def partition(demand: Demand, split: Split = "logged", most: int = NEURONS_PER_C
 def _sliced(demand: Demand, most: int) -> Partition:
     assert demand.shape is not None
     channels, height, width = demand.shape
-    column = channels * height
+    column, limit = channels * height, SYNMEM_UNITS
     columns = 1
     while (
         columns < width

@@ -197,8 +197,9 @@ def run_sample(
 
     event_start (n_steps+1,) int64: events of step t are event_unit/value[event_start[t]:event_start[t+1]]
     with unit an index into the state arrays, ascending by population. The tables are those of `lower`.
-    traced (m, 3) int64: population, quantity (0 v, 1 i, 2 x), column of ``trace`` (n_steps, columns). output (n_steps, units): what the Output nodes
-    receive. recorded (pops,) bool; tape (capacity, 4) int32: step, population, unit, value.
+    traced (m, 3) int64: population, quantity (0 v, 1 i, 2 x), column of ``trace`` (n_steps, columns).
+    output (n_steps, units): what the Output nodes receive. recorded (pops,) bool; tape (capacity, 4)
+    int32: step, population, unit, value.
     counts (pops, 3) int64: spikes, synops, updates. Returns the number of tape rows needed.
     """
     n_pops = len(pops)

@@ -126,9 +126,6 @@ def test_a_pass_that_leaves_an_invalid_graph_is_named_with_those_before_it(rando
 
 
 # passes that count in the steps of integer weights
-NEEDS = {"quantize-thresholds": ("quantize-weights",)}
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", PASSES)
 def test_what_a_pass_leaves_is_read_by_nir_itself(
