@@ -18,14 +18,17 @@ from nirbridge.semantics import Semantics, semantics_of
 STATEFUL = (nir.Input, nir.Output, nir.I, nir.LI, nir.IF, nir.LIF, nir.CubaLI, nir.CubaLIF, nir.Delay)
 
 
-def build(graph: nir.NIRGraph, semantics: Semantics | None = None) -> Network:
-    """Lower a valid graph under its own semantics (or those given); folded delays become Delay nodes.
+def build(graph: nir.NIRGraph, semantics: Semantics | None = None, *, keep_delays: bool = False) -> Network:
+    """Lower a valid graph under its own semantics (or those given).
+
+    Folded delays become Delay nodes, or stay in the weight nodes' metadata for a caller that reads them
+    there (``keep_delays``).
 
     Raises `Unsupported` for a cycle of pass-through nodes (NB108), an unknown node type (NB101) or
     shapes that do not agree (NB109); `BadInput` (NB301) where dt is unknown.
     """
     semantics = semantics or semantics_of(graph)
-    flat = inline(lower(graph) if is_folded(graph) else graph)
+    flat = inline(lower(graph) if is_folded(graph) and not keep_delays else graph)
     before: dict[str, list[str]] = {name: [] for name in flat.nodes}
     for a, b in sorted(set(map(tuple, flat.edges))):
         before[b].append(a)

@@ -95,6 +95,13 @@ class Window:
             for at in range(self.source[axis + 1])
         ]
 
+    def columns_to_cores(self, columns: int, cores: int) -> NDArray[np.int64]:
+        """1 where a source column sends to a core of so many target columns, (W, cores)."""
+        result = np.zeros((self.source[2], cores), np.int64)
+        for j, pairs in enumerate(self.reached(1, columns * cores)):
+            result[j, [q // columns for _, q in pairs]] = 1
+        return result
+
 
 def by_source(weight: NDArray[np.int64], window: Window) -> NDArray[np.int64]:
     """The kernel as (C, kH, kW, O/G): what one message adds, contiguous in the output channels."""

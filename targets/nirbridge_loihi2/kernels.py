@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from nirbridge.kernels import use_cache
 from nirbridge_loihi2.scatter import CONV, DENSE, add, add_listed, add_window, settle, settle_window
 from nirbridge_loihi2.somas import (
-    ARRIVALS,
     CLIPS,
     DELTA,
     LIF,
+    MESSAGES,
     N_COUNTS,
     OVERFLOWS,
     PEAK,
@@ -37,7 +37,16 @@ from nirbridge_loihi2.somas import (
 use_cache(__name__)
 
 __all__ = [
-    "ARRIVALS", "CLIPS", "N_COUNTS", "OVERFLOWS", "PEAK", "SPIKES", "SYNOPS", "WRAPS", "Tables", "run_sample",
+    "CLIPS",
+    "MESSAGES",
+    "N_COUNTS",
+    "OVERFLOWS",
+    "PEAK",
+    "SPIKES",
+    "SYNOPS",
+    "WRAPS",
+    "Tables",
+    "run_sample",
 ]  # fmt: skip
 
 
@@ -53,7 +62,8 @@ class Tables(NamedTuple):
     connection's own sum or −1 where rows are added straight to the ring. graded: (K,).
     DENSE: row of pre j at weights[weight_at + j·n_post]. LISTED: synapses
     list_ptr[list_at + j] … list_ptr[list_at + j + 1] of post, wait (delay) and listed (weight).
-    CONV: kernel at weights[weight_at …], geometry in window (K, 15).
+    CONV: kernel at weights[weight_at …], geometry in window (K, 15); reach_at: (K,) rows of ``reach``
+    (W, core_n), whether a source column sends to a core.
     core_at, core_n: (L,) cores of a layer; ops_at: (K,) rows of ``ops`` (n_pre, core_n), stored
     nonzero synapses of a source on each core (dummy columns too); fan_at: (K,) rows of ``fan``,
     those of real neurons.
@@ -82,6 +92,8 @@ class Tables(NamedTuple):
     weight_at: NDArray[np.int64]
     weights: NDArray[np.int32]
     window: NDArray[np.int64]
+    reach_at: NDArray[np.int64]
+    reach: NDArray[np.int32]
     list_at: NDArray[np.int64]
     list_ptr: NDArray[np.int64]
     post: NDArray[np.int32]
@@ -118,8 +130,8 @@ def run_sample(
     keep: (L,) whose spikes are returned (neuron counts over all layers). column: (L, 3) first column
     of ``trace`` (steps, columns) for v, u and a, −1 where not wanted. counts: (L, 7) is added to.
     busy: (steps, 2) becomes the most synaptic operations and the most messages on any core.
-    activity: (steps, 2L + cores) becomes spikes and synaptic operations of every layer, synaptic
-    operations of every core; or (0, …) where it is not wanted.
+    activity: (steps, 3L + cores) becomes spikes of, synaptic operations in and messages to every layer,
+    then synaptic operations on every core; or (0, …) where it is not wanted.
     """
     n_layers = len(tab.spiking)
     first, source_at, weights, width = tab.first, tab.source_at, tab.weights, tab.width
@@ -135,7 +147,7 @@ def run_sample(
     value = np.ones(tab.first[n_layers], np.int64)
     fired_at = np.zeros(n_layers + 1, np.int64)
     core_ops = np.zeros(tab.n_cores, np.int64)
-    arrivals = np.zeros(n_layers, np.int64)
+    messages = np.zeros(tab.n_cores, np.int64)
     out_step, out_unit, n_out = np.empty(256, np.int32), np.empty(256, np.int32), 0
     out_value = np.empty(256, np.int32)
     wanted = len(activity) > 0
@@ -204,7 +216,7 @@ def run_sample(
             a[:] = 0
         fired_at[n_layers] = n_fired
         core_ops[:] = 0
-        arrivals[:] = 0
+        messages[:] = 0
         for source in range(n_layers + 1):
             if source < n_layers:
                 start, stop = fired_at[source], fired_at[source + 1]
@@ -227,6 +239,7 @@ def run_sample(
                 row_at, list_at, ops_at = tab.weight_at[k], tab.list_at[k], tab.ops_at[k]
                 cores = tab.core_n[target]
                 on_core = core_ops[tab.core_at[target] : tab.core_at[target] + cores]
+                at_core = messages[tab.core_at[target] : tab.core_at[target] + cores]
                 synops = 0
                 for e in range(start, stop):
                     x = 1
@@ -247,9 +260,14 @@ def run_sample(
                         add_listed(here, post[p:q], wait[p:q], listed[p:q], x, t, slots, n)
                     if counted:
                         synops += fan[tab.fan_at[k] + j]
-                        add(on_core, ops[ops_at + j * cores : ops_at + (j + 1) * cores], 1)
+                        row = ops[ops_at + j * cores : ops_at + (j + 1) * cores]
+                        add(on_core, row, 1)
+                        if kind == CONV:
+                            p = tab.reach_at[k] + j % tab.window[k, 2] * cores
+                            add(at_core, tab.reach[p : p + cores], 1)
                 if counted:
-                    arrivals[target] += stop - start
+                    if kind != CONV:
+                        at_core += stop - start
                     counts[target, SYNOPS] += synops
                     if wanted:
                         activity[t - 1, n_layers + target] += synops
@@ -264,11 +282,13 @@ def run_sample(
                     settle_window(ring[at : at + n], own, tab.window[k, 3])
                 else:
                     settle(ring[at : at + n], own, -tab.exponent[k])
-        for c in range(tab.n_cores):
-            busy[t - 1, 0] = max(busy[t - 1, 0], core_ops[c])
-        if wanted:
-            activity[t - 1, 2 * n_layers :] = core_ops
         for layer in range(n_layers):
-            counts[layer, ARRIVALS] += arrivals[layer]
-            busy[t - 1, 1] = max(busy[t - 1, 1], arrivals[layer])
+            for c in range(tab.core_at[layer], tab.core_at[layer] + tab.core_n[layer]):
+                busy[t - 1, 0] = max(busy[t - 1, 0], core_ops[c])
+                busy[t - 1, 1] = max(busy[t - 1, 1], messages[c])
+                counts[layer, MESSAGES] += messages[c]
+                if wanted:
+                    activity[t - 1, 2 * n_layers + layer] += messages[c]
+        if wanted:
+            activity[t - 1, 3 * n_layers :] = core_ops
     return out_step[:n_out], out_unit[:n_out], out_value[:n_out]

@@ -166,12 +166,12 @@ def partition(demand: Demand, split: Split = "logged", most: int = NEURONS_PER_C
 def _sliced(demand: Demand, most: int) -> Partition:
     assert demand.shape is not None
     channels, height, width = demand.shape
-    column, limit = channels * height, SYNMEM_UNITS
+    column = channels * height
+
+    def fits(columns: int) -> bool:
+        return columns * column <= most and demand.units(columns * column) <= SYNMEM_UNITS
+
     columns = 1
-    while (
-        columns < width
-        and 2 * columns * column <= most
-        and demand.units(2 * columns * column) <= SYNMEM_UNITS
-    ):
+    while columns < width and fits(2 * columns):
         columns *= 2
     return Partition(demand=demand, cores=-(-width // columns), per_core=columns * column, columns=columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import nir
@@ -46,7 +47,7 @@ class Loihi2Program:
         self._network = network
         self._layer = {network.populations[at].name: k for k, at in enumerate(lowered.populations)}
         (at,) = network.of_kind("input")
-        self._input = network.populations[at].name
+        self._input, self._channels = network.populations[at].name, network.populations[at].size
         (at,) = network.of_kind("output")
         self._output_lag = lowered.lag[at]
         self._tables = tables(lowered.network, [part.per_core for part in parts])
@@ -65,12 +66,14 @@ class Loihi2Program:
         An input channel is binary in a step (further events of the step are counted as
         ``loihi2_input_merged``); graded spikes carry the sum of their values. record: "h" for
         spikes, "h:v", "h:i", "h:x" for float32 traces in the graph's units. progress: called with
-        the number of samples done so far.
+        the number of samples done so far. The input's spike count is that of the messages that the host
+        sends, late copies of a delay line included (``loihi2_late_messages`` counts those alone).
         """
         dt = self._network.semantics.dt
         n_steps = spikes.n_steps(dt)
         ticks = n_steps + self._output_lag
         inputs = events(self._checked(spikes), dt)
+        sent = self.lowered.inputs.messages(inputs, ticks)
         output = self._output_layer
         spiking = self.lowered.network.layers[output].spiking
         nodes, wanted = self._plan(record)
@@ -83,7 +86,7 @@ class Loihi2Program:
         began = time.perf_counter()
         outcomes = simulate(
             self._tables,
-            inputs,
+            sent,
             ticks,
             keep=sorted(keep),
             traces=list(traces),
@@ -106,13 +109,18 @@ class Loihi2Program:
                 for name in nodes
             },
             traces={name: self._trace(outcomes, layer, state, ticks) for name, layer, state in wanted},
-            counts=self._counts(outcomes, inputs, ticks),
+            counts=self._counts(outcomes, sent, ticks),
             wall_s=wall,
         )
 
     def cost(self, recording: Recording) -> Cost:
         """Modelled energy and latency per sample (LOIHI2.md §5 and §6)."""
-        return chip_cost(recording, len(self.placement.cores), self.target.static_scope, self.target.board)
+        cost = chip_cost(recording, len(self.placement.cores), self.target.static_scope, self.target.board)
+        late = self.lowered.inputs.n_late
+        if late == 0:
+            return cost
+        note = f"a delay line: the host sends {late} input channels late; each copy is a message"
+        return replace(cost, notes=(*cost.notes, note))
 
     @property
     def _output_layer(self) -> int:
@@ -122,7 +130,7 @@ class Loihi2Program:
         return self.lowered.populations.index(source.population)
 
     def _checked(self, spikes: Spikes) -> Spikes:
-        channels = self.lowered.network.n_inputs
+        channels = self._channels
         if spikes.n_units > channels:
             raise BadInput(
                 f"the data have {spikes.n_units} units, the graph's input has {channels}",
@@ -195,7 +203,7 @@ class Loihi2Program:
         offsets = np.concatenate([[0], np.cumsum(per_step.sum(axis=1))])
         unit = inputs.unit.astype(np.int32)
         values = None if spikes.values is None else inputs.value.astype(np.int32)
-        return Spikes(step * dt, unit, offsets, self.lowered.network.n_inputs, ticks * dt, values)
+        return Spikes(step * dt, unit, offsets, self._channels, ticks * dt, values)
 
     def _counts(self, outcomes: Sequence[Outcome], inputs: Events, ticks: int) -> dict[str, Counts]:
         n = len(outcomes)
@@ -208,6 +216,7 @@ class Loihi2Program:
         counts: dict[str, Counts] = {
             self._input: {
                 "spikes": inputs.counts,
+                "loihi2_late_messages": self.lowered.inputs.late_counts(inputs),
                 "synops": nothing,
                 "updates": nothing,
                 "saturated": nothing,
@@ -224,7 +233,7 @@ class Loihi2Program:
                 "saturated": table[:, k, kernels.CLIPS],
                 "loihi2_u_wraps": table[:, k, kernels.WRAPS],
                 "loihi2_input_overflows": table[:, k, kernels.OVERFLOWS],
-                "loihi2_messages": table[:, k, kernels.ARRIVALS] * self.parts[k].filled,
+                "loihi2_messages": table[:, k, kernels.MESSAGES],
             }
             if not layer.spiking:
                 counts[name]["loihi2_max_abs_v"] = table[:, k, kernels.PEAK]

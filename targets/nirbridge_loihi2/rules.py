@@ -45,14 +45,22 @@ def label(population: Population) -> str:
 
 
 def node_findings(graph: nir.NIRGraph) -> list[Finding]:
-    """NB201 for every node of a flat graph whose type does not run here, by name."""
+    """NB201 (NB208 for a Delay) for every node of a folded graph whose type does not run here, by name."""
     known = ", ".join(node.__name__ for node in NODES)
     return [
         error(
+            "NB208",
+            name,
+            f"node '{name}' (Delay): target 'loihi2' delays synapses, expected it right in front of Linear "
+            "or Affine nodes that have no other source",
+            "give every weight node one source, and put the Delay between the two",
+        )
+        if isinstance(node, nir.Delay)
+        else error(
             "NB201",
             name,
             f"node '{name}' ({type(node).__name__}): target 'loihi2' does not run this type yet",
-            f"supported: {known}",
+            f"supported: {known}, Delay",
         )
         for name, node in sorted(graph.nodes.items())
         if not isinstance(node, NODES)

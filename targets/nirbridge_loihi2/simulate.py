@@ -63,8 +63,9 @@ class Outcome:
 
     step, neuron, value: (n,) kept spikes, neurons counted over all layers, value 1 unless graded;
     traces: (layer, state) -> (steps, n) int64; counts: (L, 7) by the names in `kernels`; busy:
-    (steps, 2) most synaptic operations and most messages on any core; activity: (steps, 2L + cores)
-    spikes and synaptic operations of every layer, then synaptic operations of every core, or (0, …).
+    (steps, 2) most synaptic operations and most messages on any core; activity: (steps, 3L + cores)
+    spikes of, synaptic operations in and messages to every layer, then synaptic operations on every
+    core, or (0, …).
     """
 
     step: NDArray[np.int32]
@@ -107,7 +108,7 @@ def simulate(
         trace = np.zeros((steps, width), np.int64)
         counts = np.zeros((n_layers, N_COUNTS), np.int64)
         busy = np.zeros((steps, 2), np.int64)
-        active = np.zeros((steps if activity else 0, 2 * n_layers + tab.n_cores), np.int64)
+        active = np.zeros((steps if activity else 0, 3 * n_layers + tab.n_cores), np.int64)
         step, neuron, value = run_sample(
             tab, steps, inputs.at[b], inputs.unit, inputs.value, kept, column, trace, counts, busy, active
         )

@@ -16,7 +16,7 @@ use_cache(__name__)
 
 LIF, DELTA, SIGMA_DELTA, SIGMA, RF, RF_IZ = range(6)
 KINDS = {"lif": LIF, "delta": DELTA, "sigma-delta": SIGMA_DELTA, "sigma": SIGMA, "rf": RF, "rf-iz": RF_IZ}
-SPIKES, SYNOPS, CLIPS, WRAPS, OVERFLOWS, PEAK, ARRIVALS = range(7)
+SPIKES, SYNOPS, CLIPS, WRAPS, OVERFLOWS, PEAK, MESSAGES = range(7)
 N_COUNTS = 7
 TOP = (1 << 23) - 1
 

@@ -16,8 +16,9 @@ from nirbridge_loihi2.somas import KINDS
 
 _COLUMNS = (
     "kind", "target", "delay", "exponent", "acc_at", "graded", "weight_at", "list_at", "ops_at", "fan_at",
+    "reach_at",
 )  # fmt: skip
-_ARRAYS = ("weights", "list_ptr", "post", "wait", "listed", "ops", "fan")
+_ARRAYS = ("weights", "list_ptr", "post", "wait", "listed", "ops", "fan", "reach")
 SPARSE_BELOW = 0.125  # share of nonzero weights below which a list is faster than whole rows
 
 
@@ -96,6 +97,7 @@ def tables(network: IntegerNetwork, per_core: Sequence[int] | None = None) -> Ta
     for _, part in parts:
         c = part.connection
         n_post, n_pre = int(width[c.target]), network.source_size(c)
+        cores = int(core_n[c.target])
         columns["kind"].append(CONV if c.window is not None else LISTED if part.listed else DENSE)
         columns["target"].append(c.target)
         columns["delay"].append(part.uniform_delay)
@@ -105,8 +107,10 @@ def tables(network: IntegerNetwork, per_core: Sequence[int] | None = None) -> Ta
         acc_size += 0 if part.folded else n_post
         columns["weight_at"].append(sizes["weights"])
         columns["list_at"].append(sizes["list_ptr"])
+        columns["reach_at"].append(sizes["reach"])
         if c.window is not None:
             put("weights", by_source(c.weight, c.window))
+            put("reach", c.window.columns_to_cores(_columns(layers[c.target], per_core[c.target]), cores))
         elif part.listed:
             pre, post = np.nonzero(c.weight.T)
             put("list_ptr", sizes["post"] + np.searchsorted(pre, np.arange(n_pre + 1)))
@@ -119,7 +123,7 @@ def tables(network: IntegerNetwork, per_core: Sequence[int] | None = None) -> Ta
             columns["ops_at"].append(-1)
             columns["fan_at"].append(-1)
             continue
-        on_core, real = _operations(part, layers[c.target], per_core[c.target], int(core_n[c.target]))
+        on_core, real = _operations(part, layers[c.target], per_core[c.target], cores)
         columns["ops_at"].append(put("ops", on_core))
         columns["fan_at"].append(put("fan", real))
 
@@ -155,6 +159,8 @@ def tables(network: IntegerNetwork, per_core: Sequence[int] | None = None) -> Ta
         window=np.array(
             [p.connection.window.row if p.connection.window else [0] * 15 for _, p in parts], dtype=np.int64
         ).reshape(-1, 15),
+        reach_at=column("reach_at"),
+        reach=joined("reach").astype(np.int32),
         list_at=column("list_at"),
         list_ptr=joined("list_ptr"),
         post=joined("post").astype(np.int32),
@@ -179,6 +185,11 @@ def _shifts(layer: Layer) -> tuple[int, int]:
     return 6, 0
 
 
+def _columns(layer: Layer, per_core: int) -> int:
+    """Columns a core of a layer (C, H, W)."""
+    return per_core // (layer.size // layer.shape[-1])
+
+
 def _operations(
     part: _Part, target: Layer, per_core: int, cores: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -186,12 +197,11 @@ def _operations(
     assert part.counted is not None
     window = part.connection.window
     if window is not None:
-        columns = per_core // (target.size // target.shape[-1])
         real = operations(part.counted, window, window.target[2], 1)[:, 0]
-        return operations(part.counted, window, columns, cores), real
+        return operations(part.counted, window, _columns(target, per_core), cores), real
     neuron = np.arange(target.size)
     if len(target.shape) == 3:
-        core = neuron % target.shape[2] // (per_core // (target.size // target.shape[2]))
+        core = neuron % target.shape[2] // _columns(target, per_core)
     else:
         core = neuron // per_core
     core = np.tile(core, target.ports)

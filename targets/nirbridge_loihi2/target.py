@@ -10,6 +10,7 @@ import nir
 
 from nirbridge.errors import DoesNotFit, Finding, NirbridgeError, Unsupported
 from nirbridge.graph import inline
+from nirbridge.graph.delays import fold, is_folded
 from nirbridge.network import Network, build
 from nirbridge.passes import (
     FoldDelays,
@@ -21,8 +22,9 @@ from nirbridge.passes import (
 )
 from nirbridge.placement import Placement
 from nirbridge.protocols import Pass
-from nirbridge_loihi2.lowering import Lowered, lower, lowering_findings
+from nirbridge_loihi2.lowering import Lowered, lower
 from nirbridge_loihi2.mapping import Board, Partition, Split, demands, partition, place
+from nirbridge_loihi2.ranges import loop_findings, range_findings
 from nirbridge_loihi2.rules import findings_of, network_findings, node_findings
 
 if TYPE_CHECKING:
@@ -93,7 +95,9 @@ class Loihi2:
         synapse at its steady value; products are truncated toward zero; ``V ≥ θ`` becomes a strict ``>``.
 
         Every synapse takes one step, so layer k comes k steps late (`Recording.lag`); paths of unequal
-        length are evened out by synaptic delays.
+        length are evened out by synaptic delays. Delay nodes in front of weights become delays of the
+        synapses, 0 to 62 steps; behind the Input a longer one is a delay line: the host sends those
+        messages late (`nirbridge_loihi2.late`), and they count as input traffic.
 
         Raises `Unsupported` with every finding, and `DoesNotFit` with the placement.
         """
@@ -118,13 +122,16 @@ class Loihi2:
     def _lowered(self, graph: nir.NIRGraph) -> tuple[list[Finding], Network | None, Lowered | None]:
         """Findings, the network where it could be built, its integers where no finding is an error."""
         try:
-            found = node_findings(inline(graph))
+            folded = fold(inline(graph))
+            found = node_findings(folded)
             if found:
                 return found, None, None
-            network = build(graph)
+            network = build(folded, keep_delays=True)
             found = network_findings(network)
             if not any(f.level == "error" and f.code in ("NB202", "NB106") for f in found):
-                found += lowering_findings(network)
+                if is_folded(folded):
+                    found += loop_findings(network, build(folded))
+                found += range_findings(network)
         except NirbridgeError as raised:
             return findings_of(raised), None, None
         if any(f.level == "error" for f in found):

@@ -256,7 +256,7 @@ def check_pilotnet(case: dict[str, Any], folder: Path) -> None:
     (outcome,) = simulate(tab, events(silent, 1.0), steps, activity=True)
     np.testing.assert_array_equal(outcome.activity[:, :n_layers], case["spikes"])
     np.testing.assert_array_equal(outcome.activity[:, n_layers : 2 * n_layers], case["synops"])
-    of_layer = [outcome.activity[:, 2 * n_layers :][:, a:b] for a, b in core_ranges(tab)]
+    of_layer = [outcome.activity[:, 3 * n_layers :][:, a:b] for a, b in core_ranges(tab)]
     np.testing.assert_array_equal(np.concatenate(of_layer[::-1], axis=1), case["core_synops"])
     memory = [core.memory for core in place(parts).cores]
     np.testing.assert_allclose(memory, case["chip_core_memory"], atol=0.002)

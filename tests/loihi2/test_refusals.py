@@ -62,8 +62,8 @@ def test_unknown_types_are_all_named(build: SimpleNamespace) -> None:
         nodes, [*graph.edges, ("hidden", "late"), ("late", "gain"), ("gain", "w_rec")], graph.metadata
     )
     found = Loihi2().check(other)
-    assert [(f.code, f.node) for f in found] == [("NB201", "gain"), ("NB201", "late")]
-    assert codes(other) == ["NB201", "NB201"]
+    assert [(f.code, f.node) for f in found] == [("NB201", "gain"), ("NB208", "late")]
+    assert codes(other) == ["NB201", "NB208"]
 
 
 def test_wiring(build: SimpleNamespace) -> None:

@@ -107,7 +107,7 @@ def test_spikes_do_not_depend_on_the_split(build: SimpleNamespace) -> None:
     for x, y in zip(single, split, strict=True):
         np.testing.assert_array_equal(x.step, y.step)
         np.testing.assert_array_equal(x.neuron, y.neuron)
-        np.testing.assert_array_equal(x.counts, y.counts)
+        np.testing.assert_array_equal(x.counts[:, :-1], y.counts[:, :-1])  # but messages, one a core
         assert np.all(x.busy[:, 0] >= y.busy[:, 0])
 
 

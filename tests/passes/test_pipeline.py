@@ -21,6 +21,7 @@ from nirbridge.semantics import semantics_of
 
 Random = Callable[..., nir.NIRGraph]
 PASSES = [plugin.name for plugin in plugins.available("passes")]
+# what a pass that counts in the steps of integer weights needs before it
 NEEDS: dict[str, tuple[Pass, ...]] = {"quantize-thresholds": (RescaleLif(), QuantizeWeights())}
 
 
@@ -125,7 +126,6 @@ def test_a_pass_that_leaves_an_invalid_graph_is_named_with_those_before_it(rando
         Pipeline((Nothing(), FoldInputWeight(), Break(), RescaleLif()))(random(0))
 
 
-# passes that count in the steps of integer weights
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", PASSES)
 def test_what_a_pass_leaves_is_read_by_nir_itself(

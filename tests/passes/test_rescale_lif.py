@@ -53,8 +53,9 @@ def test_the_input_is_untouched(random: Random) -> None:
     assert equal(graph, kept)
 
 
-def test_integer_weights_become_floats(random: Random, run: Run) -> None:
-    graph = random(3)
+@pytest.mark.parametrize("seed", range(4))
+def test_integer_weights_become_floats(random: Random, run: Run, seed: int) -> None:
+    graph = random(seed)
     graph.nodes["w1"].weight = np.rint(graph.nodes["w1"].weight).astype(np.int64)
     graph.nodes["w1"].bias = np.rint(5 * graph.nodes["w1"].bias).astype(np.int64)
     before, after = run(graph), run(RescaleLif()(graph))

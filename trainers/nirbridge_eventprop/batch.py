@@ -10,7 +10,8 @@ from numba import njit
 
 from nirbridge.kernels import use_cache
 from nirbridge.kernels.events import order_events
-from nirbridge_eventprop.kernels import backward, forward
+from nirbridge_eventprop import substep
+from nirbridge_eventprop.kernels import SUBSTEP, backward, forward
 
 use_cache(__name__)
 
@@ -36,6 +37,7 @@ def run_shard(
     c_mean: Any,
     omega_read: Any,
     regular: Any,
+    uniform: Any,
     slope_kind: Any,
     slope_floor: Any,
     learn: Any,
@@ -51,6 +53,7 @@ def run_shard(
 ) -> Any:
     """Run samples first … last−1 of a batch; stops early at a sample whose spikes exceed ``capacity``.
 
+    slope_kind: of mode `step`, or SUBSTEP for that mode. uniform (L+1,): see `substep`.
     offsets (samples+1,), steps and units (events,): the batch's input events. learn: add the adjoint's
     sums to ``gradient``. loss (samples,), logits and scores (samples, padded outputs), counts
     (samples, states) spikes of every neuron, clamped (samples,). tape (rows, 3) int32 receives
@@ -62,6 +65,7 @@ def run_shard(
     tape_unit = np.empty(capacity, np.int64)
     tape_current = np.empty(capacity, par.dtype)
     tape_x = np.empty(capacity, par.dtype)
+    tape_round = np.empty(capacity if slope_kind == SUBSTEP else 0, np.int64)
     back = np.empty(capacity, par.dtype)
     start = np.zeros(n_steps + 1, np.int64)
     width = len(a_mean)
@@ -79,13 +83,22 @@ def run_shard(
         order_events(steps[mine], mine_units, n_steps, n_inputs, start, order)
         for e in range(len(mine_units)):
             events[e] = mine_units[order[e]]
-        used = forward(
-            n_steps, dt, start, events, sizes, par, weights, omega, a_mean, c_mean, slope_kind, omega_read,
-            tape_start, tape_unit, tape_current, tape_x, z, score,
-        )  # fmt: skip
+        if slope_kind == SUBSTEP:
+            used = substep.forward(
+                n_steps, dt, start, events, sizes, par, uniform, weights, omega, a_mean, c_mean, omega_read,
+                tape_start[0], tape_unit, tape_round, tape_current, tape_x, z, score,
+            )  # fmt: skip
+        else:
+            used = forward(
+                n_steps, dt, start, events, sizes, par, weights, omega, a_mean, c_mean, slope_kind,
+                omega_read, tape_start, tape_unit, tape_current, tape_x, z, score,
+            )  # fmt: skip
         if used > capacity:
             return b, used
-        for k in range(n_steps):
+        if slope_kind == SUBSTEP:
+            for s in range(used):
+                counts[b, tape_unit[s]] += 1
+        for k in range(0 if slope_kind == SUBSTEP else n_steps):
             for layer in range(layers):
                 end = tape_start[layer + 1, k] if layer + 1 < layers else tape_start[0, k + 1]
                 for s in range(tape_start[layer, k], end):
@@ -111,8 +124,15 @@ def run_shard(
             for c in range(n_classes):
                 p = math.exp(logit_scale * z[c] - top) / total
                 error[c] = logit_scale * (p - (1.0 if c == label else 0.0))
-            clamped[b] = backward(
-                n_steps, start, events, sizes, par, weights, omega, a_mean, c_mean, error, regular,
-                slope_kind, slope_floor, tape_start, tape_unit, tape_current, tape_x, back, gradient,
-            )  # fmt: skip
+            if slope_kind == SUBSTEP:
+                clamped[b] = substep.backward(
+                    n_steps, dt, start, events, sizes, par, uniform, weights, omega, a_mean, c_mean, error,
+                    regular, slope_floor, tape_start[0], tape_unit, tape_round, tape_current, tape_x, back,
+                    gradient,
+                )  # fmt: skip
+            else:
+                clamped[b] = backward(
+                    n_steps, start, events, sizes, par, weights, omega, a_mean, c_mean, error, regular,
+                    slope_kind, slope_floor, tape_start, tape_unit, tape_current, tape_x, back, gradient,
+                )  # fmt: skip
     return last, 0

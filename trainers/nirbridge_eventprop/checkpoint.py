@@ -93,7 +93,7 @@ def load(path: Path, key: str) -> State:
                 key=text["key"],
                 **arrays,
             )
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
         raise BadInput(
             f"{path}: not a checkpoint of trainer 'eventprop': {error}",
             code="NB508",

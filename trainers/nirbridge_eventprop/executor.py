@@ -15,7 +15,7 @@ from nirbridge.spikes import Spikes
 from nirbridge_eventprop.batch import run_shard
 from nirbridge_eventprop.stack import Stack
 
-SLOPES = {"start": 0, "crossing": 1}
+KINDS = {"start": 0, "crossing": 1, "substep": 2}
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +49,8 @@ class Executor:
     def __init__(self, stack: Stack, *, threads: int, shards: int, slope: str, slope_floor: float) -> None:
         self.stack = stack
         self.shards = shards
-        self.slope = SLOPES[slope]
+        self.kind = KINDS[slope]
+        self.uniform = np.array([_uniform(stack, row) for row in stack.sizes])
         self.slope_floor = slope_floor
         self.pool = ThreadPoolExecutor(min(threads or os.cpu_count() or 1, shards))
         self.gradients = np.zeros((shards, len(stack.weights)), stack.weights.dtype)
@@ -71,9 +72,11 @@ class Executor:
         regular: NDArray[np.floating] | None = None,
         learn: bool = False,
         tape: NDArray[np.int32] | None = None,
+        as_step: bool = False,
     ) -> BatchResult:
         """Run a batch; with ``learn`` the shards' sums are left in ``gradients`` (zeroed first).
 
+        as_step: run the network in mode `step`, as targets do, whatever the mode of training.
         tape (rows, 3) int32 for a single sample receives (step, layer, neuron) of its spikes.
         """
         stack = self.stack
@@ -92,6 +95,7 @@ class Executor:
         counts = np.zeros((n, stack.par.shape[1]), np.int32)
         clamped = np.zeros(n, np.int64)
         rows = np.zeros((0, 3), np.int32) if tape is None else tape
+        kind = KINDS["start"] if as_step else self.kind
         if learn:
             self.gradients[:] = 0
 
@@ -102,8 +106,9 @@ class Executor:
                 at, needed = run_shard(
                     at, end, spikes.offsets, steps, units, given, n_steps, dt, stack.n_inputs,
                     stack.n_outputs, stack.sizes, stack.par, weights, omega.astype(dtype), logit_scale,
-                    stack.a_mean, stack.c_mean, omega_read, regular, self.slope, self.slope_floor, learn,
-                    capacity, self.gradients[s], loss, logits, scores, counts, clamped, rows, np.zeros(1, np.int64),
+                    stack.a_mean, stack.c_mean, omega_read, regular, self.uniform, kind, self.slope_floor,
+                    learn, capacity, self.gradients[s], loss, logits, scores, counts, clamped, rows,
+                    np.zeros(1, np.int64),
                 )  # fmt: skip
                 if needed:
                     capacity = max(2 * capacity, int(needed))
@@ -112,6 +117,12 @@ class Executor:
         list(self.pool.map(shard, range(self.shards)))
         classes = stack.n_outputs
         return BatchResult(loss, logits[:, :classes], scores[:, :classes], counts, int(clamped.sum()))
+
+
+def _uniform(stack: Stack, row: NDArray[np.int64]) -> bool:
+    """True where all neurons of a layer have the same time constants."""
+    taus = stack.par[7:9, row[0] : row[0] + row[2]]
+    return bool((taus == taus[:, :1]).all())
 
 
 def arguments_fit(spikes: Spikes, stack: Stack) -> None:

@@ -31,7 +31,7 @@ use_cache(__name__)
 OFFSET, PADDED, NEURONS, FORWARD, ROWS, RECURRENT, DIRECT = range(7)
 # rows of `par` (12, states)
 A_S, B_S, A_M, B_M, LEAK, THETA, V_RESET, TAU_M, TAU_S, KAPPA, V_LEAK, SCALE = range(12)
-START, CROSSING = 0, 1
+START, CROSSING, SUBSTEP = range(3)
 BLOCK = 16  # neurons whose spike test is made at once; layers are padded to it
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, get_args
 
 from nirbridge.errors import UsageError
 
+Mode = Literal["step", "substep"]
 Slope = Literal["start", "crossing"]
 LossName = Literal["xent-mean", "xent-exp", "xent-sum"]
 Schedule = Literal["constant", "exponential", "cosine"]
 
-CHOICES = {"slope": get_args(Slope), "loss": get_args(LossName), "schedule": get_args(Schedule)}
+CHOICES = {
+    "mode": get_args(Mode),
+    "slope": get_args(Slope),
+    "loss": get_args(LossName),
+    "schedule": get_args(Schedule),
+}
 POSITIVE = ("epochs", "batch", "lr", "logit_scale", "shards", "slope_floor")
 NOT_NEGATIVE = ("rate_lower", "rate_upper", "rate_target", "lift", "clip", "threads")
 
@@ -21,8 +28,8 @@ def check_options(options: dict[str, Any]) -> None:
         if options[name] not in choices:
             raise _bad(name, options[name], f"one of {', '.join(choices)}")
     for name in POSITIVE:
-        if not options[name] > 0:
-            raise _bad(name, options[name], "above 0")
+        if not 0 < options[name] < math.inf:
+            raise _bad(name, options[name], "above 0 and finite")
     for name in NOT_NEGATIVE:
         if not options[name] >= 0:
             raise _bad(name, options[name], "at least 0")

@@ -14,7 +14,7 @@ from nirbridge.data import Dataset
 from nirbridge.network import build
 from nirbridge.protocols import TrainStats, options_of
 from nirbridge.spikes import Spikes
-from nirbridge_eventprop.options import LossName, Schedule, Slope, check_options
+from nirbridge_eventprop.options import LossName, Mode, Schedule, Slope, check_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EventProp:
-    """EventProp on a fixed step (mode `step` of EVENTPROP.md: the network that chips run).
+    """EventProp on a fixed step.
 
     Trains the weights of Input → (Linear → CubaLIF, with or without a recurrent Linear) … → Linear →
     CubaLI or LI, under the graph's own semantics (exact decay, reset to a value).
 
-    slope: where V' is taken at a spike, at the step's ``start`` (steadier) or at the analytic ``crossing``.
+    mode: ``step`` trains the network that chips run; ``substep`` puts spikes inside the step, where the
+    gradient is exact (EVENTPROP.md §3, §4); validation is always that of ``step``. slope (mode ``step``):
+    where V' is taken at a spike, at the step's ``start`` (steadier) or at the analytic ``crossing``.
     slope_floor: V' is clamped from below at slope_floor·θ/τ_m. loss: see `losses`; logit_scale: factor
     on the logits. epochs, batch: of samples. lr, beta1, beta2, eps: Adam; lr is in EventProp's own
     weights (jump of I per spike, EVENTPROP.md §1). ease_in: lr starts at lr/100 and grows by this factor a
@@ -41,6 +43,7 @@ class EventProp:
     of partial gradient sums of a batch, never on threads.
     """
 
+    mode: Mode = "step"
     slope: Slope = "start"
     slope_floor: float = 0.01
     loss: LossName = "xent-mean"

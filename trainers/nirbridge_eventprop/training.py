@@ -13,7 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from nirbridge.data import Dataset
-from nirbridge.errors import BadInput
+from nirbridge.errors import BadInput, Unsupported
 from nirbridge.graph import digest, inline, read_metadata, write_metadata
 from nirbridge.network import build
 from nirbridge.protocols import TrainStats, options_of
@@ -43,6 +43,13 @@ class Training:
         self.trainer = trainer
         self.graph = inline(graph)
         self.stack = stack_of(build(self.graph))
+        if trainer.mode == "substep" and self.stack.sizes[-1, 6]:
+            name = self.stack.network.populations[self.stack.layers[-1]].name
+            raise Unsupported(
+                f"node '{name}' (LI): mode 'substep' needs a read-out with a synapse",
+                code="NB201",
+                fix="use a CubaLI read-out, or mode=step",
+            )
         self.labels = _labels(data, self.stack.n_outputs)
         self.data = data
         self.validation = validation
@@ -59,7 +66,7 @@ class Training:
             self.stack,
             threads=trainer.threads,
             shards=trainer.shards,
-            slope=trainer.slope,
+            slope="substep" if trainer.mode == "substep" else trainer.slope,
             slope_floor=trainer.slope_floor,
         )
         self.state = self._start()
@@ -248,7 +255,9 @@ class Training:
         """Share of ``data`` that the returned weights would classify right, by the graph's read-out."""
         n_steps = data.spikes.n_steps(self.stack.network.semantics.dt)
         weights = read_weights(self.loss.readout, n_steps)
-        result = self.executor.run(data.spikes, None, self._final(), omega=weights, omega_read=weights)
+        result = self.executor.run(
+            data.spikes, None, self._final(), omega=weights, omega_read=weights, as_step=True
+        )
         return float((result.scores.argmax(axis=1) == data.labels).mean())
 
     def _result(self) -> nir.NIRGraph:
