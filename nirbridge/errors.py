@@ -64,7 +64,7 @@ class NirbridgeError(Exception):
         lines = [f"error[{self.code}] {self.message}"]
         if self.fix is not None:
             lines.append(f"  fix: {self.fix}")
-        lines.extend(str(finding) for finding in self.findings)
+        lines.extend(str(finding) for finding in self.findings if finding.message != self.message)
         return "\n".join(lines)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nirbridge.cli.options import DryRun, Dt, Graph, Json, Quiet, Unit
-from nirbridge.cli.output import Output, printable
+from nirbridge.cli.options import DryRun, Dt, Graph, Json, Quiet, Samples, Unit
+from nirbridge.cli.output import Output, printable, table
 
 if TYPE_CHECKING:
     from nir import NIRGraph
@@ -25,6 +25,16 @@ def command(
     target: Annotated[
         list[str] | None, typer.Option("--target", "-t", help="Also check against this target.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            "-d",
+            metavar="FILE",
+            help="Also hold each layer there against the reference on these spikes.",
+        ),
+    ] = None,
+    samples: Samples = None,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended, in the file itself.")] = False,
     dt: Dt = None,
     unit: Unit = None,
@@ -34,13 +44,19 @@ def command(
 ) -> None:
     """List every broken rule of a graph, all at once.
 
-    The exit code is 3 where there are errors, 4 where the graph does not fit a target.
+    With --target and --data it shows where the target leaves the reference, layer by layer: "agree" is
+    the share of spikes in common as the network runs, "alone" that of a layer fed with the reference's
+    own spikes. The exit code is 3 where there are errors, 4 where the graph does not fit a target.
     """
     from nirbridge.cli.inputs import target_of
     from nirbridge.report.numbers import plural
 
     out = Output(json, quiet)
     chosen = [(spec, target_of(spec)) for spec in target or []]
+    if data is not None and not chosen:
+        from nirbridge.errors import UsageError
+
+        raise UsageError("--data is given but no target", code="NB700", fix="name one with --target NAME")
     findings, graph = _findings(file, dt, unit)
     mended: list[Finding] = []
     if fix and graph is not None:
@@ -55,6 +71,9 @@ def command(
     fits = []
     if graph is not None and not broken:
         fits = [_fit(spec, item, graph, file) for spec, item in chosen]
+        if data is not None:
+            for fit, (spec, item) in zip(fits, chosen, strict=True):
+                fit["layers"] = _layers(item, graph, data, samples, out, spec) if fit["fits"] else []
     value = {
         "schema": SCHEMA,
         "file": str(file),
@@ -121,6 +140,21 @@ def _fit(spec: str, target: Any, graph: NIRGraph, file: Path) -> dict[str, Any]:
     return result
 
 
+def _layers(
+    target: Any, graph: NIRGraph, data: Path, samples: int | None, out: Output, spec: str
+) -> list[dict[str, Any]]:
+    """Each layer of the graph that the target's passes make, against the reference on the same graph."""
+    from nirbridge.cli.inputs import data_of
+    from nirbridge.evaluate import diagnose
+    from nirbridge.passes import Pipeline
+
+    lowered = Pipeline(tuple(target.passes(graph)))(graph)
+    loaded = data_of(data, graph, samples)
+    neurons = sum(hasattr(node, "r") for node in lowered.nodes.values())
+    with out.progress(f"layers on {spec}", neurons) as progress:
+        return [layer.as_dict() for layer in diagnose(lowered, target, loaded, progress=progress)]
+
+
 def _mend(
     context: typer.Context, file: Path, findings: list[Finding], dry_run: bool
 ) -> tuple[list[Finding], NIRGraph]:
@@ -160,6 +194,32 @@ def _show(console: Console, value: dict[str, Any]) -> None:
             f"{fit['target']}: {'fits' if fit['fits'] else 'does not run here'}{_tightest(fit)}",
             soft_wrap=True,
         )
+        if fit.get("layers"):
+            console.print(table(_LAYERS, [_layer_row(layer) for layer in fit["layers"]]))
+
+
+def _layer_row(layer: dict[str, Any]) -> tuple[str, ...]:
+    def number(value: float | None, form: str = "{:.2f}") -> str:
+        return "–" if value is None else form.format(value)
+
+    own = [f"{key.partition('_')[2].replace('_', ' ')} {n:g}" for key, n in layer["counts"].items()
+           if "wraps" in key or "overflows" in key]  # fmt: skip
+    alone = number(layer["alone"], "{:.2%}")
+    if layer["v_error"] is not None:
+        alone = f"V within {layer['v_error']:.1g}"
+    first = layer["first"]
+    return (
+        layer["node"],
+        number(layer["reference_rate"]),
+        number(layer["rate"]),
+        number(layer["agree"], "{:.2%}"),
+        alone,
+        ", ".join([f"saturated {layer['counts'].get('saturated', 0.0):g}", *own]),
+        "–" if first is None else f"sample {first['sample']} step {first['step']} [{first['neuron']}]",
+    )
+
+
+_LAYERS = ("layer", "reference", "rate", "agree", "alone", "counts a sample", "first difference")
 
 
 def _tightest(fit: dict[str, Any]) -> str:

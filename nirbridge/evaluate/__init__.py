@@ -3,16 +3,19 @@
 from nirbridge.evaluate.comparison import compare
 from nirbridge.evaluate.config import Config, read_config
 from nirbridge.evaluate.demo import demo
+from nirbridge.evaluate.diagnosis import LayerDiagnosis, diagnose
 from nirbridge.evaluate.running import Run, fit_duration, run
 from nirbridge.evaluate.training import Trained, checkpoint_of, train, train_config
 
 __all__ = [
     "Config",
+    "LayerDiagnosis",
     "Run",
     "Trained",
     "checkpoint_of",
     "compare",
     "demo",
+    "diagnose",
     "fit_duration",
     "read_config",
     "run",

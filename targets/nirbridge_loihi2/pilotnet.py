@@ -65,9 +65,8 @@ def measure(found: Run) -> Measured:
     parts, outcome = found.parts, found.outcome
     n_layers, steps = len(parts), len(outcome.activity)
     late = slice(steps // 2, steps)
-    by_layer = np.split(
-        outcome.activity[:, 2 * n_layers :], np.cumsum([p.filled for p in parts])[:-1], axis=1
-    )
+    on_cores = outcome.activity[:, 3 * n_layers :]
+    by_layer = np.split(on_cores, np.cumsum([p.filled for p in parts])[:-1], axis=1)
     cores = np.concatenate(by_layer[::-1], axis=1)
     neurons = sum(p.demand.size + p.dummies for p in parts)
     busiest = max(p.held(0) for p in parts)

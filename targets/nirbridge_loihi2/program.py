@@ -63,10 +63,10 @@ class Loihi2Program:
     ) -> Recording:
         """Run a batch for its steps plus as many as the output is late.
 
-        An input channel is binary in a step (further events of the step are counted as
-        ``loihi2_input_merged``); graded spikes carry the sum of their values. record: "h" for
-        spikes, "h:v", "h:i", "h:x" for float32 traces in the graph's units. progress: called with
-        the number of samples done so far. The input's spike count is that of the messages that the host
+        An input channel sends one message a step, a graded spike that carries the number of events or
+        the sum of their values (``loihi2_input_merged`` counts the further events). record: "h" for
+        spikes, "h:v", "h:i", "h:x" for float32 traces in the graph's units. progress: called with the
+        number of samples done so far. The input's spike count is that of the messages that the host
         sends, late copies of a delay line included (``loihi2_late_messages`` counts those alone).
         """
         dt = self._network.semantics.dt
@@ -103,7 +103,7 @@ class Loihi2Program:
             lag={p.name: lag for p, lag in zip(self._network.populations, self.lowered.lag, strict=True)},
             output_lag=self._output_lag,
             spikes={
-                name: self._sent(inputs, spikes, ticks)
+                name: self._sent(inputs, ticks)
                 if name == self._input
                 else self._spikes(outcomes, self._layer[name], ticks * dt)
                 for name in nodes
@@ -195,14 +195,14 @@ class Loihi2Program:
         unit = np.concatenate([empty, *(unit for _, unit in parts)]).astype(np.int32)
         return Spikes(step * self._network.semantics.dt, unit, offsets, int(last - first), duration)
 
-    def _sent(self, inputs: Events, spikes: Spikes, ticks: int) -> Spikes:
+    def _sent(self, inputs: Events, ticks: int) -> Spikes:
         """The messages that the input sent, one a channel and step."""
         dt = self._network.semantics.dt
         per_step = np.diff(inputs.at, axis=1)
         step = np.concatenate([np.repeat(np.arange(row.size), row) for row in per_step] or [np.zeros(0)])
         offsets = np.concatenate([[0], np.cumsum(per_step.sum(axis=1))])
         unit = inputs.unit.astype(np.int32)
-        values = None if spikes.values is None else inputs.value.astype(np.int32)
+        values = inputs.value.astype(np.int32) if np.any(inputs.value != 1) else None
         return Spikes(step * dt, unit, offsets, self._channels, ticks * dt, values)
 
     def _counts(self, outcomes: Sequence[Outcome], inputs: Events, ticks: int) -> dict[str, Counts]:

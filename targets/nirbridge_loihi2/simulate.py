@@ -39,15 +39,13 @@ class Events:
 
 
 def events(spikes: Spikes, dt: float) -> Events:
-    """Messages of a batch on steps of ``dt`` [s]: a channel is binary in a step, graded values add."""
+    """Messages of a batch on steps of ``dt`` [s]: one a channel and step, events or graded values add."""
     n_steps = spikes.n_steps(dt)
     sample = np.repeat(np.arange(spikes.n_samples), spikes.counts())
     slot = sample * max(n_steps, 1) + np.minimum(spikes.steps(dt), max(n_steps - 1, 0))
     key, where = np.unique(slot * max(spikes.n_units, 1) + spikes.units, return_inverse=True)
-    value = np.ones(len(key), np.int64)
-    if spikes.values is not None:
-        value[:] = 0
-        np.add.at(value, where, spikes.values)
+    value = np.zeros(len(key), np.int64)
+    np.add.at(value, where, 1 if spikes.values is None else spikes.values)
     merged = np.bincount(sample, minlength=spikes.n_samples) - np.bincount(
         key // max(spikes.n_units, 1) // max(n_steps, 1), minlength=spikes.n_samples
     )

@@ -210,7 +210,7 @@ def test_an_option_out_of_range_is_named(option):
 def test_a_loss_that_stops_being_finite_names_the_batch(graph, data):
     last = graph.nodes["w_out"]
     loud = changed(graph, {"w_out": nir.Linear(weight=np.full_like(last.weight, 1e38))})
-    with pytest.raises(BadInput, match="epoch 1, batch 0: the loss") as caught:
+    with pytest.raises(BadInput, match="epoch 1, batch 1: the loss") as caught:
         fit(loud, data)
     assert caught.value.code == "NB507"
 
@@ -228,7 +228,9 @@ def test_one_bad_sample_is_found_in_its_batch(graph, data):
     two = Spikes(np.array([0.01, 0.01]), np.array([19, 19]), np.array([0, 2]), 20, s.duration)
     spoilt = Dataset(Spikes.join([calm.spikes, two]), np.append(calm.labels, 0), calm.classes)
     order = np.random.default_rng(0).permutation(13)
-    with pytest.raises(BadInput, match=f"batch {int(np.flatnonzero(order == 12)[0])}: the loss") as caught:
+    with pytest.raises(
+        BadInput, match=f"batch {int(np.flatnonzero(order == 12)[0]) + 1}: the loss"
+    ) as caught:
         fit(loud, spoilt, batch=1)
     assert caught.value.code == "NB507"
 
@@ -239,6 +241,6 @@ def test_a_weight_that_stops_being_finite_is_not_returned(graph, data):
     hidden = graph.nodes["hidden1"]
     fields = {name: value for name, value in vars(hidden).items() if name not in DERIVED}
     weak = changed(graph, {"hidden1": nir.CubaLIF(**fields | {"w_in": hidden.w_in / 2})})
-    with pytest.raises(BadInput, match="epoch 1, batch 0: a weight") as caught:
+    with pytest.raises(BadInput, match="epoch 1, batch 1: a weight") as caught:
         fit(weak, data, lr=3e38, ease_in=1.0, batch=12)
     assert caught.value.code == "NB507"

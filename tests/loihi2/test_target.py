@@ -120,12 +120,16 @@ def test_lag_and_alignment(build: SimpleNamespace) -> None:
     assert recording.spikes["input"].counts().tolist() == recording.counts["input"]["spikes"].tolist()
 
 
-def test_events_of_one_channel_and_step_merge(build: SimpleNamespace) -> None:
+def test_events_of_one_channel_and_step_are_one_graded_message(build: SimpleNamespace) -> None:
     program = Loihi2().compile(build.quantised(build.recurrent()))
     once = Spikes.from_events([0.003], [4], [0], n_samples=1, n_units=20, duration=0.02)
     twice = Spikes.from_events([0.003, 0.0035], [4, 4], [0, 0], n_samples=1, n_units=20, duration=0.02)
-    a, b = program.run(once), program.run(twice)
-    np.testing.assert_array_equal(a.output, b.output)
+    valued = Spikes.from_events([0.003], [4], [0], n_samples=1, n_units=20, duration=0.02, values=[2])
+    a, b, c = program.run(once), program.run(twice, record=["input"]), program.run(valued)
+    np.testing.assert_array_equal(b.output, c.output)
+    assert np.any(a.output != b.output)
+    assert b.spikes["input"].values.tolist() == [2]
+    assert b.counts["input"]["spikes"].tolist() == [1]
     assert b.counts["input"]["loihi2_input_merged"].tolist() == [1]
     graded = Spikes.from_events([0.003], [4], [0], n_samples=1, n_units=20, duration=0.02, values=[3])
     assert abs(program.run(graded).output).max() > abs(a.output).max()

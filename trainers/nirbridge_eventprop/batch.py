@@ -10,7 +10,7 @@ from numba import njit
 
 from nirbridge.kernels import use_cache
 from nirbridge.kernels.events import order_events
-from nirbridge_eventprop import substep
+from nirbridge_eventprop import substep, substep_adjoint
 from nirbridge_eventprop.kernels import SUBSTEP, backward, forward
 
 use_cache(__name__)
@@ -125,7 +125,7 @@ def run_shard(
                 p = math.exp(logit_scale * z[c] - top) / total
                 error[c] = logit_scale * (p - (1.0 if c == label else 0.0))
             if slope_kind == SUBSTEP:
-                clamped[b] = substep.backward(
+                clamped[b] = substep_adjoint.backward(
                     n_steps, dt, start, events, sizes, par, uniform, weights, omega, a_mean, c_mean, error,
                     regular, slope_floor, tape_start[0], tape_unit, tape_round, tape_current, tape_x, back,
                     gradient,

@@ -117,7 +117,7 @@ class Training:
         stats: TrainStats | None = None
         for first in range(0, len(order), trainer.batch):
             batch = self.data.select(order[first : first + trainer.batch]).augmented(self.rng)
-            result = self._step(batch, first // trainer.batch)
+            result = self._step(batch, first // trainer.batch + 1)
             done += len(batch)
             correct += int((result.logits.argmax(axis=1) == batch.labels).sum())
             loss += float(result.loss.sum())

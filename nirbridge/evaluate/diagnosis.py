@@ -1,0 +1,199 @@
+"""Where a target leaves the reference, layer by layer: as the network runs, and each layer by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.analysis import Divergence, agreement, first_difference
+from nirbridge.data import Dataset
+from nirbridge.errors import Unsupported
+from nirbridge.evaluate.running import fit_duration
+from nirbridge.graph import inline, make
+from nirbridge.graph.delays import KEY as DELAYS
+from nirbridge.graph.delays import fold, steps_of
+from nirbridge.graph.quantization import KEY as QUANTIZED
+from nirbridge.graph.quantization import Quantization, quantization_of
+from nirbridge.network import Network, Synapses, build, synapses
+from nirbridge.plugins import load
+from nirbridge.protocols import Target
+from nirbridge.recording import Recording
+from nirbridge.semantics import with_semantics
+from nirbridge.spikes import Spikes
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerDiagnosis:
+    """One layer of a target against the reference on the same graph.
+
+    reference_rate, rate: spikes per neuron and sample. agree: share of spike cells in common as the
+    network runs; alone: the same with the layer fed with the reference's own input spikes, so that
+    only its own arithmetic differs. Both None for a layer that does not spike, which has ``v_error``:
+    largest difference of V, alone, over the largest V. counts: per sample, with the network running:
+    ``saturated`` and the target's own (prefixed). first: the first spike that differs as it runs.
+    """
+
+    node: str
+    type: str
+    neurons: int
+    reference_rate: float | None
+    rate: float | None
+    agree: float | None
+    alone: float | None
+    v_error: float | None
+    counts: dict[str, float]
+    first: Divergence | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def diagnose(
+    graph: nir.NIRGraph,
+    target: Target,
+    data: Dataset,
+    *,
+    batch: int = 64,
+    progress: Progress | None = None,
+) -> tuple[LayerDiagnosis, ...]:
+    """Hold every layer of the graph, as the target's passes left it, against the reference.
+
+    Layers come in execution order. A layer that cannot stand alone on the target has None there.
+    progress is called with the number of layers done.
+    """
+    network = build(fold(inline(graph)), keep_delays=True)
+    data = fit_duration(graph, data)[0]
+    reference: Target = load("targets", "reference")()
+    layers = [network.populations[at] for at in network.neurons]
+    spiking = [p.name for p in layers if p.spiking]
+    silent = [p.name for p in layers if not p.spiking]
+    theirs = _recorded(graph, reference, data, [*spiking, *(f"{name}:v" for name in silent)], batch)
+    ours = _recorded(graph, target, data, spiking, batch)
+    dt = theirs.dt
+    found = []
+    for done, (at, p) in enumerate(zip(network.neurons, layers, strict=True), start=1):
+        alone = _alone(network, at, target, theirs, data, batch)
+        cells = len(data) * p.size
+        rates: list[float | None] = [None, None]
+        agree = share = v_error = first = None
+        if p.spiking:
+            a, b = theirs.aligned(p.name), ours.aligned(p.name)
+            rates = [len(s.times) / max(cells, 1) for s in (a, b)]
+            agree = agreement(p.name, a, b, dt).share
+            first = first_difference({p.name: a}, {p.name: b}, dt)
+            if alone is not None:
+                share = agreement(p.name, a, alone.aligned(p.name), dt).share
+        elif alone is not None:
+            v_error = _v_error(theirs.traces[f"{p.name}:v"], alone.aligned_output())
+        kept = {
+            key: float(np.mean(values)) if len(values) else 0.0
+            for key, values in ours.counts[p.name].items()
+            if key == "saturated" or "_" in key
+        }
+        found.append(
+            LayerDiagnosis(
+                node=p.name,
+                type=type(p.node).__name__,
+                neurons=p.size,
+                reference_rate=rates[0],
+                rate=rates[1],
+                agree=agree,
+                alone=share,
+                v_error=v_error,
+                counts=kept,
+                first=first,
+            )
+        )
+        if progress is not None:
+            progress(done)
+    return tuple(found)
+
+
+def _v_error(reference: NDArray[Any], ours: Spikes | NDArray[Any]) -> float | None:
+    if isinstance(ours, Spikes):
+        return None
+    largest = float(np.abs(reference).max(initial=0.0))
+    return float(np.abs(reference - ours).max(initial=0.0)) / largest if largest else 0.0
+
+
+def _recorded(graph: nir.NIRGraph, target: Target, data: Dataset, record: list[str], batch: int) -> Recording:
+    program = target.compile(graph)
+    return Recording.join([program.run(part.spikes, record=record) for part in data.batches(batch)])
+
+
+def _alone(
+    network: Network, at: int, target: Target, theirs: Recording, data: Dataset, batch: int
+) -> Recording | None:
+    """The layer by itself on the target, fed with the reference's spikes of everything that enters it."""
+    try:
+        into = synapses(network, at)
+        graph = _only(network, at, into)
+        spikes = _joined(network, into, theirs, data.spikes)
+        p = network.populations[at]
+        return _recorded(graph, target, data.with_spikes(spikes), [p.name] if p.spiking else [], batch)
+    except Unsupported:
+        return None
+
+
+def _only(network: Network, at: int, into: tuple[Synapses, ...]) -> nir.NIRGraph:
+    """Input (one block of channels a synapse node) → all its weights in one node → the layer → Output."""
+    p = network.populations[at]
+    if any(item.weight is None or item.node is None or item.name is None for item in into):
+        raise Unsupported(f"node '{p.name}' is fed without weights", code="NB202")
+    own = [np.asarray(getattr(item.node, "weight")) for item in into]  # noqa: B009
+    weight = np.concatenate(own, axis=1)
+    metadata: dict[str, Any] = {}
+    steps = [steps_of(item.node, str(item.name)) for item in into if item.node is not None]
+    if any(s is not None for s in steps):
+        full = [np.zeros(w.shape, np.int32) if s is None else s for w, s in zip(own, steps, strict=True)]
+        metadata[DELAYS] = np.concatenate(full, axis=1)
+    q = [quantization_of(item.node, str(item.name)) for item in into if item.node is not None]
+    known = [one for one in q if one is not None]
+    if len(known) == len(into):
+        joined = np.concatenate([one.q for one in known], axis=1)
+        metadata[QUANTIZED] = Quantization(q=joined, scale=known[0].scale, bits=known[0].bits).as_metadata()
+    biases = [item.bias for item in into if item.bias is not None]
+    weights: nir.NIRNode = nir.Linear(weight=weight, metadata=metadata)
+    if biases:
+        weights = nir.Affine(weight=weight, bias=np.sum(biases, axis=0), metadata=metadata)
+    nodes = {
+        "input": nir.Input({"input": np.array([weight.shape[1]])}),
+        "weights": weights,
+        p.name: deepcopy(p.node),
+        "output": nir.Output({"output": np.array(p.shape)}),
+    }
+    edges = [("input", "weights"), ("weights", p.name), (p.name, "output")]
+    return with_semantics(make(nodes, edges), network.semantics)
+
+
+def _joined(network: Network, into: tuple[Synapses, ...], theirs: Recording, inputs: Spikes) -> Spikes:
+    """The spikes of all sources side by side, those that a loop delays one step later."""
+    dt, base = theirs.dt, network.semantics.feedforward_delay
+    times, units, samples, values = [], [], [], []
+    first = 0
+    for item in into:
+        source = network.populations[item.source]
+        spikes = inputs if source.kind == "input" else theirs.aligned(source.name)
+        when = (spikes.steps(dt) + item.delay - base) * dt
+        kept = when < inputs.duration - dt / 2
+        times.append(when[kept])
+        units.append(spikes.units[kept] + first)
+        samples.append(np.repeat(np.arange(spikes.n_samples), spikes.counts())[kept])
+        graded = np.ones(len(spikes.times), np.int32) if spikes.values is None else spikes.values
+        values.append(graded[kept])
+        first += source.size
+    value = np.concatenate(values)
+    return Spikes.from_events(
+        np.concatenate(times), np.concatenate(units), np.concatenate(samples),
+        n_samples=inputs.n_samples, n_units=first, duration=inputs.duration,
+        values=value if np.any(value != 1) else None,
+    )  # fmt: skip
