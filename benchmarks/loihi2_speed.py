@@ -2,11 +2,14 @@
 
 Run: python benchmarks/loihi2_speed.py ../shared/golden/loihi2/shd_rec256.net
 (inputs are taken from netx_<name>.npz beside the file where that exists, else random).
+One sample on one thread; then a batch on one and on two threads. Writes results/loihi2_speed.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import platform
 import time
 from pathlib import Path
 
@@ -15,8 +18,10 @@ import numpy as np
 from nirbridge.spikes import Spikes
 from nirbridge_loihi2.layers import INPUT, IntegerNetwork
 from nirbridge_loihi2.netx import read_net
-from nirbridge_loihi2.simulate import events, simulate
+from nirbridge_loihi2.simulate import cores, events, simulate
 from nirbridge_loihi2.tables import tables
+
+RESULT = Path(__file__).parent / "results" / "loihi2_speed.json"
 
 
 def input_grid(path: Path, n_inputs: int, steps: int) -> np.ndarray:
@@ -57,6 +62,7 @@ def main() -> None:
     parser.add_argument("net", type=Path)
     parser.add_argument("--steps", type=int, default=40_000)
     parser.add_argument("--cores", type=int, default=8, help="cores a layer is split over")
+    parser.add_argument("--batch", type=int, default=8, help="samples of the batch")
     options = parser.parse_args()
     network = read_net(options.net).network
     grid = input_grid(options.net, network.n_inputs, options.steps)
@@ -71,8 +77,36 @@ def main() -> None:
     few = min(options.steps, 400)
     slow = min(_timed(lambda: plain_numpy(network, grid[:, :few])) for _ in range(3))
     ours, numpy_rate = options.steps / best, few / slow
-    print(f"{options.net.name}: {ours:,.0f} steps/s with counting over {tab.n_cores} cores, one thread")
-    print(f"plain numpy: {numpy_rate:,.0f} steps/s, ratio {ours / numpy_rate:.0f}")
+    many = events(
+        Spikes.from_events(
+            np.tile(step, options.batch),
+            np.tile(unit, options.batch),
+            np.repeat(np.arange(options.batch), len(step)),
+            n_samples=options.batch,
+            n_units=grid.shape[0],
+            duration=options.steps,
+        ),
+        1.0,
+    )
+    one, two = (
+        min(_timed(lambda n=n: simulate(tab, many, options.steps, threads=n)) for _ in range(3))
+        for n in (1, 2)
+    )
+    result = {
+        "network": options.net.name,
+        "machine": f"{platform.machine()}, {cores()} cores for this process",
+        "cores_counted": tab.n_cores,
+        "steps": options.steps,
+        "steps_per_s": round(ours),
+        "numpy_steps_per_s": round(numpy_rate),
+        "ratio": round(ours / numpy_rate, 1),
+        "batch": options.batch,
+        "batch_steps_per_s": {"1": round(options.batch * options.steps / one),
+                              "2": round(options.batch * options.steps / two)},
+        "two_threads": round(one / two, 2),
+    }  # fmt: skip
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result, indent=2))
 
 
 def _timed(job) -> float:  # type: ignore[no-untyped-def]

@@ -42,7 +42,7 @@ def _result(item: Pass, before: nir.NIRGraph, after: nir.NIRGraph) -> PassResult
     law = str(getattr(item, "law", ""))
     if not names:
         changed, result = "nothing", "already so"
-    elif any(_has_delays(graph, name) for graph in (before, after) for name in names):
+    elif any(_delay_changed(before, after, name) for name in names):
         changed, result = _delays(before, after, names)
     elif arrays := [name for name in names if name in after.nodes and KEY in after.nodes[name].metadata]:
         changed, result = f"{len(arrays)} arrays", _quantised(before, after, arrays)
@@ -74,9 +74,11 @@ def _changed(before: nir.NIRGraph, after: nir.NIRGraph) -> list[str]:
     ]
 
 
-def _has_delays(graph: nir.NIRGraph, name: str) -> bool:
-    node = graph.nodes.get(name)
-    return node is not None and (isinstance(node, nir.Delay) or DELAYS in node.metadata)
+def _delay_changed(before: nir.NIRGraph, after: nir.NIRGraph, name: str) -> bool:
+    """Whether a node that changed is a Delay, or has got or lost its delays per synapse."""
+    nodes = [graph.nodes[name] for graph in (before, after) if name in graph.nodes]
+    folded = [DELAYS in node.metadata for node in nodes]
+    return any(isinstance(node, nir.Delay) for node in nodes) or (any(folded) and folded != [True, True])
 
 
 def _delays(before: nir.NIRGraph, after: nir.NIRGraph, names: list[str]) -> tuple[str, str]:
@@ -94,8 +96,10 @@ def _delays(before: nir.NIRGraph, after: nir.NIRGraph, names: list[str]) -> tupl
         steps = steps_of(node, name)
         if steps is not None:
             held = steps[_weight(after, name) != 0]
-            parts.append(f"{name}: {held.min(initial=0)} to {held.max(initial=0)} steps")
-    return f"{len(old)} Delay nodes, now {len(new)}", "; ".join(parts) or "each delay a node"
+            low, high = (int(held.min()), int(held.max())) if held.size else (0, 0)
+            parts.append(f"{name}: {low} to {high} steps")
+    nodes_before = "1 Delay node" if len(old) == 1 else f"{len(old)} Delay nodes"
+    return f"{nodes_before}, now {len(new)}", "; ".join(parts) or "each delay a node"
 
 
 def _moved(before: nir.NIRGraph, after: nir.NIRGraph, names: list[str]) -> str:

@@ -128,6 +128,8 @@ def _merged(graph: nir.NIRGraph) -> nir.NIRGraph:
         if not any(KEY in nodes[name].metadata for name in names):
             continue
         for members in _disjoint(nodes, names):
+            if len(members) == 1 and KEY not in nodes[members[0]].metadata:
+                continue
             goal = _stem(nodes, members)
             node = _sum_of([nodes.pop(name) for name in members], members)
             nodes[goal] = node

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge_loihi2.layers import MAX_DELAY
+from nirbridge_loihi2.layers import INPUT, MAX_DELAY, Connection
 
 if TYPE_CHECKING:
     from nirbridge_loihi2.simulate import Events
@@ -99,3 +99,29 @@ def injection(channels: int, synapses: Sequence[tuple[Ints, Ints]]) -> Injection
         return Injection(channel=np.arange(channels), late=np.zeros(channels, np.int64))
     late_of, channel = np.array(sorted(pairs), dtype=np.int64).T
     return Injection(channel=channel.copy(), late=late_of.copy())
+
+
+def joined(connections: Sequence[Connection]) -> list[Connection]:
+    """Connections into one layer, those from the Input as one where no synapse stands in two of them.
+
+    A delay line beside a direct path is two weight nodes over the same channels; apart, every message
+    would be counted, and every row of synapses stored, once for each.
+    """
+    result: list[Connection] = []
+    for c in connections:
+        at = next((k for k, d in enumerate(result) if d.source == c.source == INPUT and _apart(c, d)), None)
+        if at is None:
+            result.append(c)
+            continue
+        d = result[at]
+        delay = None
+        if c.delay is not None or d.delay is not None:
+            delay = np.zeros_like(c.weight) + (0 if c.delay is None else c.delay)
+            delay += 0 if d.delay is None else d.delay
+        result[at] = replace(d, name=f"{d.name}+{c.name}", weight=c.weight + d.weight, delay=delay)
+    return result
+
+
+def _apart(c: Connection, d: Connection) -> bool:
+    """Whether no synapse stands in both; a delay without a weight is 0 in either."""
+    return not np.any((c.weight != 0) & (d.weight != 0))

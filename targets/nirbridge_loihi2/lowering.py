@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nirbridge.graph.delays import steps_of
 from nirbridge.graph.quantization import Quantization, quantization_of
 from nirbridge.network import Network, Synapses, synapses
-from nirbridge_loihi2.late import Injection, injection
+from nirbridge_loihi2.late import Injection, injection, joined
 from nirbridge_loihi2.layers import INPUT, MAX_THRESHOLD, Connection, IntegerNetwork, Ints, Layer
 from nirbridge_loihi2.weights import import_rule
 
@@ -120,7 +120,9 @@ def lower(network: Network) -> Lowered:
     place = {at: k for k, at in enumerate(network.neurons)}
     (input_at,) = network.of_kind("input")
     inputs = input_channels(network, lag)
-    layers, connections, scaling = [], [], []
+    layers: list[Layer] = []
+    connections: list[Connection] = []
+    scaling: list[Scaling] = []
     for at in network.neurons:
         p = network.populations[at]
         into = synapses(network, at)
@@ -146,11 +148,12 @@ def lower(network: Network) -> Lowered:
         scaling.append(
             Scaling(scale=scale, quantum=quantum, current=quantum / (64 * p.b_m), input_bias=input_bias)
         )
+        mine: list[Connection] = []
         for (item, _), weight in zip(found, weights, strict=True):
             delay = np.where(weight != 0, waits(network, item, lag), 0)
             if item.source == input_at:
                 weight, delay = inputs.split(weight, delay)
-            connections.append(
+            mine.append(
                 Connection(
                     name=str(item.name),
                     source=INPUT if item.source == input_at else place[item.source],
@@ -160,6 +163,7 @@ def lower(network: Network) -> Lowered:
                     graded=item.source == input_at,
                 )
             )
+        connections += joined(mine) if inputs.n_late else mine
     chip = IntegerNetwork(n_inputs=inputs.size, layers=tuple(layers), connections=tuple(connections))
     return Lowered(network=chip, inputs=inputs, populations=network.neurons, scaling=tuple(scaling), lag=lag)
 

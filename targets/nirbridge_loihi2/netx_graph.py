@@ -21,7 +21,9 @@ from nirbridge.semantics import Semantics, with_semantics
 from nirbridge_loihi2.layers import INPUT, Connection, IntegerNetwork, Layer
 
 KEY = "nirbridge_netx"
-READOUT_FROM = 1 << 16  # vThMant of a last layer from which it is a read-out that never spikes
+# vThMant of a last layer from which it is a read-out that never spikes; written for one: 2^17 overflowed
+# on a chip, 2^16 worked (ml_genn_netx, commit cad2d89).
+READOUT_FROM = 1 << 16
 FOREVER = float(1 << 30)  # time constant in steps of what does not decay: its decay rounds to 0 of 4096
 
 
@@ -35,7 +37,7 @@ def to_graph(network: IntegerNetwork) -> nir.NIRGraph:
 
     Raises `Unsupported` (NB201) for sigma-delta and resonate-and-fire layers, which NIR cannot say.
     """
-    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array(_input_shape(network)))}
+    nodes: dict[str, nir.NIRNode] = {"input": nir.Input({"input": np.array(_input_shape(network))})}
     edges: list[tuple[str, str]] = []
     names = {INPUT: "input"}
     shapes = {INPUT: _input_shape(network)}
@@ -46,7 +48,7 @@ def to_graph(network: IntegerNetwork) -> nir.NIRGraph:
                 code="NB201",
                 fix="run the file with nirbridge_loihi2.netx.read_net and simulate",
             )
-        name = names[at] = f"layer{layer.name}"
+        name = names[at] = f"layer{at + 1}"
         shapes[at] = layer.shape
         nodes[name] = _neuron(layer, last=at == len(network.layers) - 1)
         into = network.into(at)
@@ -62,7 +64,7 @@ def to_graph(network: IntegerNetwork) -> nir.NIRGraph:
                 source = flat
             nodes[weight] = _weights(c)
             edges += [(source, weight), (weight, name)]
-    nodes["output"] = nir.Output(np.array(network.layers[-1].shape))
+    nodes["output"] = nir.Output({"output": np.array(network.layers[-1].shape)})
     edges.append((names[len(network.layers) - 1], "output"))
     return with_semantics(make(nodes, edges), Semantics(dt=1.0, feedforward_delay=1))
 
@@ -107,7 +109,7 @@ def _weights(c: Connection) -> nir.NIRNode:
     if c.weight.min() >= -128 and c.weight.max() <= 127:
         q = Quantization(q=c.weight.astype(np.int8), scale=np.ones(1, np.float32))
         metadata[QUANTIZED] = q.as_metadata()
-    if c.max_delay:
+    if c.delay is not None and c.max_delay:
         metadata[DELAY] = np.where(c.weight != 0, c.delay, 0).astype(np.int32)
     weight = c.weight.astype(np.float32)
     if c.window is None:

@@ -46,8 +46,8 @@ def to_network(graph: nir.NIRGraph) -> IntegerNetwork:
     """
     network = build(fold(inline(graph)), keep_delays=True)
     if network.semantics.reset == "subtract":
-        raise Unsupported("the graph resets by subtracting the threshold, Loihi 2 resets to 0 only", code="NB210",
-                          fix="train or convert with reset to value")  # fmt: skip
+        raise _refuse("NB210", "the graph", "resets by subtracting the threshold",
+                      "train or convert with reset to value")  # fmt: skip
     inputs = network.of_kind("input")
     if len(inputs) != 1 or not network.neurons:
         raise _refuse("NB202", "the graph", f"{len(inputs)} Inputs and {len(network.neurons)} neuron nodes",
@@ -61,7 +61,7 @@ def to_network(graph: nir.NIRGraph) -> IntegerNetwork:
         terms = _terms(network, at)
         place[at] = len(layers)
         scale, arrays = _integers(p, terms)
-        layers.append(_layer(p, scale, arrays, last=at == network.neurons[-1]))
+        layers.append(_layer(p, terms, scale, arrays, last=not _feeds(network, at)))
         for term, weight in zip(terms, arrays, strict=True):
             if term.source not in (before, at):
                 raise _refuse(
@@ -113,8 +113,13 @@ def _terms(network: Network, at: int) -> list[_Term]:
         (source, *more) = stage.inputs
         if isinstance(source, int) and isinstance(drive.stages[source].node, nir.Flatten):
             (source, *more) = drive.stages[source].inputs
-        if more or isinstance(source, int) or not isinstance(stage.node, nir.Linear | nir.Affine | nir.Conv2d):
-            raise _refuse("NB202", _label(p), f"is fed through node '{stage.name}' ({type(stage.node).__name__})",
+        if (
+            more
+            or isinstance(source, int)
+            or not isinstance(stage.node, nir.Linear | nir.Affine | nir.Conv2d)
+        ):
+            kind = type(stage.node).__name__
+            raise _refuse("NB202", _label(p), f"is fed through node '{stage.name}' ({kind})",
                           "use one Linear, Affine or Conv2d, behind a Flatten if need be")  # fmt: skip
         found.append(_Term(stage.name, stage.node, source.population, stage.in_shape))
     return found
@@ -131,7 +136,9 @@ def _integers(p: Population, terms: list[_Term]) -> tuple[float, list[Ints]]:
             continue
         weight = np.asarray(term.node.weight, dtype=np.float64)
         if q is not None or np.any(weight != np.rint(weight)) or np.abs(weight).max(initial=0) > 256:
-            raise _refuse("NB212", f"node '{term.name}'", "its weights are no integers of one scale", QUANTISE)
+            raise _refuse(
+                "NB212", f"node '{term.name}'", "its weights are no integers of one scale", QUANTISE
+            )
         scales.add(1.0)
         arrays.append(weight.astype(np.int64))
     if len(scales) > 1:
@@ -152,31 +159,27 @@ def _one(p: Population, what: str, values: NDArray[np.float64], low: int, high: 
     return whole
 
 
-def _layer(p: Population, scale: float, arrays: list[Ints], *, last: bool) -> Layer:
+def _layer(p: Population, terms: list[_Term], scale: float, arrays: list[Ints], *, last: bool) -> Layer:
     if p.spiking and np.any(p.v_reset != 0):
         count = int(np.count_nonzero(p.v_reset))
         raise _refuse("NB204", _label(p), f"v_reset is not 0 at {count} of {p.size} neurons",
                       "run the pass 'shift-reset'")  # fmt: skip
     gain = p.b_m * p.b_s if p.cuba else p.b_m
     if np.any(gain <= 0) or np.ptp(gain) > 1e-5 * np.abs(gain).max():
-        raise _refuse("NB212", _label(p), f"a weight's gain lies in [{gain.min():g}, {gain.max():g}]", QUANTISE)
+        raise _refuse(
+            "NB212", _label(p), f"a weight's gain lies in [{gain.min():g}, {gain.max():g}]", QUANTISE
+        )
     quantum = scale * float(gain.mean())
     decay_u = _one(p, "iDecay", 4096 * (1 - p.a_s), 0, 4096) if p.cuba else 4096
     decay_v = _one(p, "vDecay", 4096 * (1 - p.a_m), 0, 4096)
     if p.spiking:
         threshold = _one(p, "vThMant", p.threshold / quantum, 1, MAX_THRESHOLD)
         if last and threshold >= READOUT_FROM:
-            raise _refuse("NB212", _label(p), f"the last layer's vThMant {threshold} would read as a read-out",
+            raise _refuse("NB212", _label(p), f"vThMant {threshold} of the last layer reads as a read-out",
                           "quantise with a larger scale")  # fmt: skip
     else:
         threshold = int(p.node.metadata.get(KEY, {}).get("vThMant", READOUT_FROM))
-    for name in ("bias",):
-        _no_affine(p, name)
-    bias = np.rint(p.leak / quantum)
-    off = np.abs(p.leak / quantum - bias) > 2e-3 + 1e-6 * np.abs(bias)
-    if np.any(off) or np.abs(bias).max(initial=0) > _BIAS_MANTISSA:
-        raise _refuse("NB207", _label(p), f"the bias of {max(int(off.sum()), 1)} of {p.size} neurons is no whole "
-                      f"weight step up to {_BIAS_MANTISSA}", "round v_leak·(1−a_m) to multiples of the weight step")  # fmt: skip
+    bias = _bias(p, terms, decay_u, quantum, gain)
     weights = [w.reshape(-1) for w in arrays]
     bits = import_rule(np.concatenate(weights)).bits if weights else 8
     full = np.full(p.size, 1, np.int64)
@@ -186,17 +189,42 @@ def _layer(p: Population, scale: float, arrays: list[Ints], *, last: bool) -> La
         decay_u=decay_u * full,
         decay_v=decay_v * full,
         threshold=threshold * full,
-        bias=bias.astype(np.int64) << 6,
+        bias=bias << 6,
         spiking=p.spiking,
         weight_bits=bits,
     )
 
 
+def _bias(p: Population, terms: list[_Term], decay_u: int, quantum: float, gain: NDArray[np.float64]) -> Ints:
+    """Bias mantissas (n,): leak/Δ, and the biases of weight nodes where no synapse filters them."""
+    total = p.leak / quantum
+    for term in terms:
+        own = np.asarray(getattr(term.node, "bias", np.zeros(1)), dtype=np.float64).reshape(-1)
+        if not np.any(own):
+            continue
+        if decay_u != 4096:
+            raise _refuse("NB207", f"node '{term.name}'", "its bias passes through a synapse",
+                          "move the bias into v_leak, which acts on the membrane")  # fmt: skip
+        total = total + np.repeat(own, p.size // own.size) * gain / quantum
+    bias = np.rint(total)
+    off = np.abs(total - bias) > 2e-3 + 1e-6 * np.abs(bias)
+    if np.any(off) or np.abs(bias).max(initial=0) > _BIAS_MANTISSA:
+        count = max(int(off.sum()), int((np.abs(bias) > _BIAS_MANTISSA).sum()))
+        found = f"the bias of {count} of {p.size} neurons is no whole weight step up to {_BIAS_MANTISSA}"
+        raise _refuse("NB207", _label(p), found, "round the biases to multiples of the weight step")
+    return bias.astype(np.int64)
+
+
+def _feeds(network: Network, at: int) -> bool:
+    """Whether another layer follows."""
+    return any(t.source == at for other in network.neurons if other != at for t in _terms(network, other))
+
+
 def _connection(term: _Term, weight: Ints, place: dict[int, int]) -> Connection:
     steps = steps_of(term.node, term.name) if weight.ndim == 2 else None
     if steps is not None and steps.max(initial=0) > MAX_DELAY:
-        raise _refuse("NB208", f"node '{term.name}'", f"a delay of {steps.max()} steps, expected 0 to {MAX_DELAY}",
-                      "run the pass 'round-delays'")  # fmt: skip
+        found = f"a delay of {steps.max()} steps, expected 0 to {MAX_DELAY}"
+        raise _refuse("NB208", f"node '{term.name}'", found, "run the pass 'round-delays'")
     window = None
     if isinstance(term.node, nir.Conv2d):
         window = _window(term, weight)
@@ -213,7 +241,9 @@ def _connection(term: _Term, weight: Ints, place: dict[int, int]) -> Connection:
 def _window(term: _Term, weight: Ints) -> Window:
     node = term.node
     if isinstance(node.padding, str) and node.padding != "valid":
-        raise _refuse("NB202", f"node '{term.name}' (Conv2d)", f"padding '{node.padding}'", "state it in pixels")
+        raise _refuse(
+            "NB202", f"node '{term.name}' (Conv2d)", f"padding '{node.padding}'", "state it in pixels"
+        )
     padding = (0, 0) if isinstance(node.padding, str) else node.padding
     channels, height, width = term.in_shape
     pairs = [tuple(int(x) for x in np.broadcast_to(v, (2,))) for v in (node.stride, padding, node.dilation)]

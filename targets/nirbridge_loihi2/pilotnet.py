@@ -70,8 +70,9 @@ def measure(found: Run) -> Measured:
     cores = np.concatenate(by_layer[::-1], axis=1)
     neurons = sum(p.demand.size + p.dummies for p in parts)
     busiest = max(p.held(0) for p in parts)
+    synops, messages = outcome.busy[late, 0], outcome.busy[late, 1]
     work = {
-        corner: timing.work_seconds(values, *outcome.busy[late].T, busiest)
+        corner: timing.work_seconds(values, synops, messages, busiest)
         for corner, values in timing.coefficients().corner_values().items()
     }
     activity = Activity(

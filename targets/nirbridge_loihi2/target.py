@@ -22,27 +22,15 @@ from nirbridge.passes import (
 )
 from nirbridge.placement import Placement
 from nirbridge.protocols import Pass
+from nirbridge_loihi2.fit import fit_findings
 from nirbridge_loihi2.lowering import Lowered, lower
-from nirbridge_loihi2.mapping import Board, Partition, Split, demands, partition, place
+from nirbridge_loihi2.mapping import Board, place
+from nirbridge_loihi2.partition import NEURONS_PER_CORE, Partition, Split, demands, partition
 from nirbridge_loihi2.ranges import loop_findings, range_findings
 from nirbridge_loihi2.rules import findings_of, network_findings, node_findings
 
 if TYPE_CHECKING:
     from nirbridge_loihi2.program import Loihi2Program
-
-_CODES = {
-    "cores": "NB601",
-    "synaptic memory": "NB602",
-    "neurons a core": "NB603",
-    "core memory": "NB604",
-    "neurons a chip": "NB603",
-    "synapses a chip": "NB606",
-    "synaptic delay": "NB208",
-}
-_FIXES = {
-    "cores": "use fewer neurons or synapses, split='packed', or a larger board",
-    "synaptic memory": "use fewer inputs into the layer",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +40,14 @@ class Loihi2:
     board: ``oheo-gulch`` (1 chip), ``kapoho-point`` (8), ``hala-point`` (1152).
     static_scope: static power that the energy contains: the share that published rows attribute to
     a network, or a whole idle chip. split: how a layer is spread over cores, as compiler logs show
-    (``logged``) or over as few as fit (``packed``). threads: 0 takes every core; spikes depend on
-    neither split nor threads.
+    (``logged``) or over as few as fit (``packed``). neurons_per_core: at most so many on one, for trying
+    other placements. threads: 0 takes every core. Spikes depend on none of the three.
     """
 
     board: Board = "oheo-gulch"
     static_scope: Literal["attributed", "chip"] = "attributed"
     split: Split = "logged"
+    neurons_per_core: int = NEURONS_PER_CORE
     threads: int = 0
     name: ClassVar[str] = "loihi2"
 
@@ -79,7 +68,7 @@ class Loihi2:
         if lowered is None and network is not None:
             lowered = self._lowered_after_passes(graph)
         if lowered is not None:
-            found += _placement_findings(self._placed(lowered)[1])
+            found += fit_findings(*self._placed(lowered), self.board)
         return found
 
     def compile(self, graph: nir.NIRGraph) -> Loihi2Program:
@@ -110,7 +99,7 @@ class Loihi2:
             )
         assert network is not None and lowered is not None
         parts, placement = self._placed(lowered)
-        over = _placement_findings(placement)
+        over = fit_findings(parts, placement, self.board)
         if over:
             raise DoesNotFit(
                 over[0].message, code=over[0].code, placement=placement, fix=over[0].fix, findings=over[1:]
@@ -147,19 +136,5 @@ class Loihi2:
         return self._lowered(graph)[2]
 
     def _placed(self, lowered: Lowered) -> tuple[list[Partition], Placement]:
-        parts = [partition(demand, self.split) for demand in demands(lowered.network)]
+        parts = [partition(demand, self.split, self.neurons_per_core) for demand in demands(lowered.network)]
         return parts, place(parts, self.board)
-
-
-def _placement_findings(placement: Placement) -> list[Finding]:
-    found = []
-    for limit in placement.limits:
-        if limit.limit is not None and limit.used > limit.limit:
-            message = (
-                f"{limit.where}: {limit.name} is {limit.used:g}, {limit.used - limit.limit:g} above the "
-                f"limit of {limit.limit:g} {limit.unit} ({limit.basis})"
-            )
-            found.append(
-                Finding(code=_CODES[limit.name], level="error", message=message, fix=_FIXES.get(limit.name))
-            )
-    return found

@@ -11,7 +11,16 @@ import pytest
 
 from nirbridge.analysis import applied, histogram
 from nirbridge.graph import digest, inline, make, replace_nodes
-from nirbridge.passes import FoldInputWeight, QuantizeWeights, RescaleLif
+from nirbridge.passes import (
+    FoldDelays,
+    FoldInputWeight,
+    LowerDelays,
+    QuantizeDecays,
+    QuantizeThresholds,
+    QuantizeWeights,
+    RescaleLif,
+    RoundDelays,
+)
 from nirbridge.semantics import Semantics, with_semantics
 
 W1 = np.array([[1.0, -0.5, 0.25], [0.75, 0.1, -1.27]])
@@ -160,3 +169,27 @@ def test_a_histogram_counts_every_weight_on_one_axis() -> None:
     assert found.scale == float(np.float32(np.median(np.abs(W1)) / 127))
     plain = histogram("w", "chip", graph.nodes["w"], graph.nodes["w"])
     assert (plain.scale, plain.clipped_share) == (None, 0.0)
+
+
+def test_delays_decays_and_thresholds_say_what_moved() -> None:
+    graph = with_semantics(single(), Semantics(dt=1e-3, decay="exact"))
+    line = {**graph.nodes, "d": nir.Delay(np.full(3, 0.0042))}
+    edges = [e for e in graph.edges if e != ("input", "w")] + [("input", "d"), ("d", "w")]
+    passes = (
+        RoundDelays(),
+        FoldDelays(),
+        RescaleLif(),
+        QuantizeWeights(),
+        QuantizeDecays(),
+        QuantizeThresholds(),
+    )
+    _, results, _ = applied((*passes, LowerDelays()), make(line, edges, graph.metadata))
+    found = {r.name: (r.changed, r.result) for r in results}
+    assert found["round-delays"] == ("d", "moved by 0.2 steps at most")
+    assert found["fold-delays"] == ("1 Delay node, now 0", "w: 4 to 4 steps")
+    assert found["lower-delays"] == ("0 Delay nodes, now 1", "each delay a node")
+    assert found["quantize-weights"][0] == "1 arrays"
+    assert found["rescale-lif"][1].startswith("W·gain within")
+    assert found["quantize-decays"][0] == "n"
+    assert "tau_mem within 0.1" in found["quantize-decays"][1]
+    assert found["quantize-thresholds"][1].startswith("v_threshold within ")

@@ -89,6 +89,20 @@ def test_check_says_whether_a_target_runs_it(call: Call, graph: Path) -> None:
     assert all(fit["fits"] for fit in fits)
 
 
+def test_check_with_data_goes_layer_by_layer(call: Call, graph: Path, data: Path) -> None:
+    result = call("check", graph, "--target", "loihi2", "--data", data)
+    assert result.code == 0
+    assert "alone" in result.out and "hidden" in result.out
+    value = parsed(call("check", graph, "--target", "loihi2", "--data", data, "-n", 5, "--json").out)
+    layers = value["targets"][0]["layers"]
+    assert [layer["node"] for layer in layers] == ["hidden", "out"]
+    assert all(0.9 < layer["alone"] <= 1 for layer in layers)
+    assert layers[0]["counts"]["saturated"] == 0
+    refused = call("check", graph, "--data", data)
+    assert refused.code == 2
+    assert "no target" in refused.err
+
+
 @pytest.mark.parametrize("target", ["loihi2", "spinnaker2", "reference"])
 def test_map(call: Call, graph: Path, target: str) -> None:
     result = call("map", graph, "--target", target)

@@ -152,6 +152,11 @@ def test_a_delay_line_is_late_injection_named_and_counted(build: SimpleNamespace
     np.testing.assert_array_equal(late, dense[:, : ours.ticks - 70].sum(axis=(1, 2)))
     np.testing.assert_array_equal(ours.counts["input"]["spikes"], now + late)
     np.testing.assert_array_equal(ours.spikes["input"].counts(), now)
+    cores = len({core.index for core in program.placement.cores if core.node == "hidden"})
+    arrived = ours.counts["hidden"]["spikes"] + now + late  # the loop's and the Input's, once a core
+    assert cores == 1
+    assert np.all(ours.counts["hidden"]["loihi2_messages"] <= arrived)
+    assert np.all(ours.counts["hidden"]["loihi2_messages"] >= arrived - 40)
     assert any("delay line" in note for note in program.cost(ours).notes)
     theirs = reference.Reference(arithmetic="float64").compile(graph).run(spikes, record=["hidden"])
     a, b = (r.aligned("hidden").to_dense(build.dt) for r in (ours, theirs))
@@ -169,11 +174,12 @@ def test_a_line_alone_sends_no_early_copy(build: SimpleNamespace) -> None:
     program = Loihi2().compile(alone)
     assert program.lowered.inputs.late.tolist() == [70] * 20
     graded = Spikes.from_events([0.003], [4], [0], n_samples=1, n_units=20, duration=0.2, values=[3])
-    run = program.run(graded)
-    assert run.counts["input"]["spikes"].tolist() == [1]
-    once = program.run(Spikes.from_events([0.003], [4], [0], n_samples=1, n_units=20, duration=0.2))
-    first = [int(np.flatnonzero(np.abs(r.output[0]).sum(axis=1))[0]) for r in (run, once) if r.output.any()]
-    assert all(step >= 73 for step in first)
+    once = Spikes.from_events([0.003], [4], [0], n_samples=1, n_units=20, duration=0.2)
+    three, one = (program.run(s, record=["hidden:x"]) for s in (graded, once))
+    assert three.counts["input"]["spikes"].tolist() == one.counts["input"]["spikes"].tolist() == [1]
+    at = 3 + 70 + 1
+    assert np.flatnonzero(one.traces["hidden:x"][0].any(axis=1))[0] == at
+    np.testing.assert_allclose(three.traces["hidden:x"][0, at], 3 * one.traces["hidden:x"][0, at], rtol=1e-6)
 
 
 def test_other_long_delays_are_refused_with_their_count(build: SimpleNamespace) -> None:

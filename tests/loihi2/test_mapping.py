@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from nirbridge_loihi2 import Loihi2
-from nirbridge_loihi2.mapping import Demand, partition, place
+from nirbridge_loihi2.fit import fit_findings
+from nirbridge_loihi2.mapping import CHIPS, CORES_PER_CHIP, Demand, partition, place
 from nirbridge_loihi2.weights import import_rule, stored
 
 ROOT = Path(os.environ.get("NIRBRIDGE_GOLDEN", Path(__file__).parents[2].parent / "shared" / "golden"))
@@ -93,3 +94,54 @@ def test_limits_name_headroom_and_basis(build: SimpleNamespace) -> None:
     detail = placement.cores[1].detail
     assert detail["axons_in"] == 52
     assert detail["synmem_units"] == 52 * -(-(20 + 32 * 20) // 64)
+
+
+def test_several_chips_are_filled_evenly() -> None:
+    demand = Demand(name="a", size=6000, axons=1000, bits=8)
+    part = partition(demand, "packed")
+    placement = place([part], "kapoho-point")
+    by_chip: dict[float, int] = {}
+    for core in placement.cores:
+        by_chip[core.detail["chip"]] = by_chip.get(core.detail["chip"], 0) + 1
+    assert len(by_chip) == -(-part.cores // CORES_PER_CHIP) > 1
+    assert max(by_chip.values()) - min(by_chip.values()) <= 1
+    neurons = [core.neurons for core in placement.cores]
+    assert max(neurons) - min(neurons[:-1]) == 0
+    assert placement.fits
+
+
+def test_what_does_not_fit_says_by_how_much_and_what_would() -> None:
+    parts = [partition(Demand(name="hidden", size=2600, axons=2000, bits=8))]
+    (over,) = fit_findings(parts, place(parts), "oheo-gulch")
+    excess = parts[0].cores - CORES_PER_CHIP
+    assert f"cores is {parts[0].cores}, {excess} above the limit of 120 core" in over.message
+    assert over.fix is not None
+    packed = partition(parts[0].demand, "packed").cores
+    assert f"split='packed' takes {packed} cores, which is still too much" in over.fix
+    assert "board='kapoho-point' has 960 cores" in over.fix
+    assert "layer 'hidden'" in over.fix
+    assert fit_findings(parts, place(parts, "kapoho-point"), "kapoho-point") == []
+    assert CHIPS == {"oheo-gulch": 1, "kapoho-point": 8, "hala-point": 1152}
+
+
+def test_a_column_that_does_not_fit_a_core() -> None:
+    tall = Demand(name="tall", size=64 * 70 * 10, axons=0, bits=8, shape=(64, 70, 10))
+    parts = [partition(tall)]
+    (over,) = fit_findings(parts, place(parts), "oheo-gulch")
+    assert over.code == "NB603"
+    assert "neurons a core is 4480, 385 above the limit of 4095" in over.message
+
+
+@pytest.mark.parametrize("most", [32, 5, 1])
+def test_a_target_gives_the_same_spikes_on_any_number_of_cores(build: SimpleNamespace, most: int) -> None:
+    graph = build.quantised(build.recurrent())
+    spikes = build.random_spikes()
+    whole = Loihi2().compile(graph)
+    split = Loihi2(neurons_per_core=most).compile(graph)
+    assert len(split.placement.cores) >= -(-32 // most)
+    a, b = (program.run(spikes, record=["hidden", "hidden:v", "hidden:i"]) for program in (whole, split))
+    np.testing.assert_array_equal(a.output, b.output)
+    np.testing.assert_array_equal(a.spikes["hidden"].times, b.spikes["hidden"].times)
+    np.testing.assert_array_equal(a.spikes["hidden"].units, b.spikes["hidden"].units)
+    for name in a.traces:
+        np.testing.assert_array_equal(a.traces[name], b.traces[name])

@@ -121,6 +121,27 @@ def test_a_bias_behind_a_synapse_warns(build: SimpleNamespace) -> None:
     assert [(f.code, f.level) for f in Loihi2().check(graph)] == [("NB207", "warning")]
 
 
+def test_every_range_names_its_neurons_and_a_fix(build: SimpleNamespace) -> None:
+    def one(field: str, value: float) -> str:
+        node = build.cubalif(32)
+        getattr(node, field)[4:9] = value
+        (found,) = [
+            f for f in Loihi2().check(build.quantised(build.recurrent(hidden=node))) if f.code == "NB212"
+        ]
+        assert found.fix
+        return found.message
+
+    assert "at 5 of 32 neurons, expected 1 to 131071" in one("v_threshold", 1e6)
+    assert "at 5 of 32 neurons, expected 1 to 131071" in one("v_threshold", 1e-6)
+    assert "the synaptic decay becomes 0 of 4096 at 5 of 32 neurons" in one("tau_syn", 20.0)[0:999]
+    bias = build.recurrent(hidden=build.cubalif(32, v_leak=0.0), affine=True)
+    bias.nodes["w_in"].bias[7:10] = 1e4
+    errors = [f for f in Loihi2().check(build.quantised(bias)) if f.level == "error"]
+    assert [f.code for f in errors] == ["NB212"]
+    assert "at 3 of 32 neurons, expected at most 524160" in errors[0].message
+    assert "make biases" in str(errors[0].fix)
+
+
 def test_a_loop_back_over_layers_is_refused(build: SimpleNamespace) -> None:
     rng = np.random.default_rng(0)
     nodes = {
