@@ -1,6 +1,6 @@
 """The whole road from Python: train, save as NIR, run on three targets, write the report.
 
-    python examples/whole_road.py [FOLDER] [EPOCHS]
+python examples/whole_road.py [FOLDER] [EPOCHS]
 """
 
 from __future__ import annotations

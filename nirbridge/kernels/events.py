@@ -35,6 +35,7 @@ def order_events(steps: Any, units: Any, n_steps: Any, n_units: Any, start: Any,
     for k in range(n_steps):
         start[k + 1] += start[k]
     place = start.copy()
-    for e in by_unit:
-        order[place[steps[e]]] = e
-        place[steps[e]] += 1
+    for rank in range(n):
+        event = by_unit[rank]
+        order[place[steps[event]]] = event
+        place[steps[event]] += 1

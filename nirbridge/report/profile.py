@@ -35,7 +35,7 @@ _TERMS = ("term", "value", "share", "quantity", "basis", "source")
 
 
 def _terms(terms: Sequence[Mapping[str, Any]], total: Mapping[str, Any] | None) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for term in terms:
         share = "–"
         if term["value"] is not None and total is not None and total["value"]:

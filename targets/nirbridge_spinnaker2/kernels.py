@@ -97,7 +97,7 @@ SPIKES, SYNOPS, NONZERO, PEAK_SYNOPS, PEAK_CYCLES, PEAK_SLICE, PEAK_TICK, OVERRU
 N_COUNTS = 8
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _add_dense(
     units: Any, first: Any, last: Any, row_of: Any, dense: Any, nonzero: Any, acc: Any, start: Any, size: Any
 ) -> Any:
@@ -130,7 +130,7 @@ def _add_dense(
     return arrivals, effective
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _add_sparse(
     units: Any,
     first: Any,
@@ -161,7 +161,7 @@ def _add_sparse(
     return effective
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _step(
     start: Any,
     stop: Any,
@@ -208,7 +208,7 @@ def _step(
     return n
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _tally(
     first: Any, last: Any, t: Any, arrivals: Any, extra: Any, sizes: Any, base: Any, costs: Any, counts: Any
 ) -> None:
@@ -231,14 +231,14 @@ def _tally(
             counts[OVERRUNS] += 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _doubled(array: Any) -> Any:
     result = np.empty(2 * len(array), array.dtype)
     result[: len(array)] = array
     return result
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def run_samples(
     first: Any, last: Any, ticks: Any, events: Any, neurons: Any, syn: Any, slices: Any, probes: Any, out: Any
 ) -> Any:

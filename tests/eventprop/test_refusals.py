@@ -212,7 +212,7 @@ def test_a_loss_that_stops_being_finite_names_the_batch(graph, data):
     loud = changed(graph, {"w_out": nir.Linear(weight=np.full_like(last.weight, 1e38))})
     with pytest.raises(BadInput, match="epoch 1, batch 1: the loss") as caught:
         fit(loud, data)
-    assert caught.value.code == "NB507"
+    assert caught.value.code == "NB510"
 
 
 def test_one_bad_sample_is_found_in_its_batch(graph, data):
@@ -232,7 +232,7 @@ def test_one_bad_sample_is_found_in_its_batch(graph, data):
         BadInput, match=f"batch {int(np.flatnonzero(order == 12)[0]) + 1}: the loss"
     ) as caught:
         fit(loud, spoilt, batch=1)
-    assert caught.value.code == "NB507"
+    assert caught.value.code == "NB510"
 
 
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered")
@@ -243,4 +243,4 @@ def test_a_weight_that_stops_being_finite_is_not_returned(graph, data):
     weak = changed(graph, {"hidden1": nir.CubaLIF(**fields | {"w_in": hidden.w_in / 2})})
     with pytest.raises(BadInput, match="epoch 1, batch 1: a weight") as caught:
         fit(weak, data, lr=3e38, ease_in=1.0, batch=12)
-    assert caught.value.code == "NB507"
+    assert caught.value.code == "NB510"

@@ -104,7 +104,7 @@ def test_a_checkpoint_of_another_training(graph, data, tmp_path, change):
     trainer, other_graph, other_data, generator = change(graph, data)
     with pytest.raises(BadInput, match=r"c\.npz: the checkpoint belongs to another") as caught:
         trainer.fit(other_graph, other_data, rng=generator, checkpoint=path)
-    assert caught.value.code == "NB508"
+    assert caught.value.code == "NB511"
     assert path.read_bytes() == kept
 
 
@@ -115,7 +115,7 @@ def test_a_file_that_is_no_checkpoint(graph, data, tmp_path, content):
     path.write_bytes(path.read_bytes()[:700] if content is None else content)
     with pytest.raises(BadInput, match="not a checkpoint") as caught:
         EventProp(epochs=1).fit(graph, data, rng=rng(), checkpoint=path)
-    assert caught.value.code == "NB508"
+    assert caught.value.code == "NB511"
 
 
 def test_ema_returns_the_running_average(weights_by_epoch, graph, data, tmp_path):

@@ -80,7 +80,7 @@ def save(path: Path, state: State) -> None:
 
 
 def load(path: Path, key: str) -> State:
-    """Read a state back; raises `BadInput` (NB508) where it is none or belongs to another training."""
+    """Read a state back; raises `BadInput` (NB511) where it is none or belongs to another training."""
     try:
         with np.load(path, allow_pickle=False) as data:
             text = json.loads(str(data["state"]))
@@ -96,13 +96,13 @@ def load(path: Path, key: str) -> State:
     except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
         raise BadInput(
             f"{path}: not a checkpoint of trainer 'eventprop': {error}",
-            code="NB508",
+            code="NB511",
             fix="train without --resume",
         ) from error
     if found.key != key:
         raise BadInput(
             f"{path}: the checkpoint belongs to another graph, data set or other trainer options",
-            code="NB508",
+            code="NB511",
             fix="use the configuration that wrote it, or train without --resume",
         )
     return found

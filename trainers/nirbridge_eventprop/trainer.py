@@ -84,7 +84,7 @@ class EventProp:
 
         An existing ``checkpoint`` is resumed: the result has the same bits as an uninterrupted run.
         It is written after every epoch. Raises `Unsupported` by node name for graphs outside the
-        stack, `BadInput` for data that do not fit the graph, and (NB507) where a loss or weight stops being
+        stack, `BadInput` for data that do not fit the graph, and (NB510) where a loss or weight stops being
         finite, with the batch that made it so.
         """
         from nirbridge_eventprop.training import Training

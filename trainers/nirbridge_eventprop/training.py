@@ -188,7 +188,7 @@ class Training:
             raise BadInput(
                 f"epoch {state.epoch + 1}, batch {number}: the loss or its gradient is not finite "
                 f"(mean loss {result.loss.mean():g}, gradient norm {norm:g})",
-                code="NB507",
+                code="NB510",
                 fix="lower lr, raise ease-in, or look at the samples of that batch",
             )
         shrink = min(1.0, trainer.clip / norm) if trainer.clip and norm > 0 else 1.0
@@ -201,7 +201,7 @@ class Training:
         if not math.isfinite(float(state.weights.sum(dtype=np.float64))):
             raise BadInput(
                 f"epoch {state.epoch + 1}, batch {number}: a weight is not finite after this step",
-                code="NB507",
+                code="NB510",
                 fix="lower lr",
             )
         if trainer.ema:
