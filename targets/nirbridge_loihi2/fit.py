@@ -42,9 +42,7 @@ def _remedy(limit: Limit, parts: Sequence[Partition], board: Board) -> str | Non
         demand = max((p.demand for p in parts), key=lambda d: d.units(1))
         return f"layer '{demand.name}': {_fewer_synapses(demand)}"
     if limit.name == "neurons a core":
-        return (
-            "give the convolution fewer channels or rows: a column of all channels stays on one core"
-        )
+        return "give the convolution fewer channels or rows: a column of all channels stays on one core"
     if limit.name == "synaptic delay":
         return "shorten the delays"
     return "spread the network over a larger board"

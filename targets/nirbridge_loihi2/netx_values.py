@@ -74,6 +74,8 @@ def neurons(read: Reading, name: str, values: Values, shape: tuple[int, ...], bi
         read.note("NB205", name, f"refDelay is {integer(read, name, neuron, 'refDelay', 0)}, it is ignored")
     size = int(np.prod(shape, dtype=np.int64))
     if kind == "lif":
+        if integer(read, name, neuron, "gradedSpike", 0):
+            read.note("NB205", name, "gradedSpike is set, which LIF neurons ignore: their spikes count 1")
         decay_u, decay_v = (integer(read, name, neuron, key, 0) for key in ("iDecay", "vDecay"))
         fields, lowest = f"iDecay {decay_u}, vDecay {decay_v}", 0
     elif kind == "sigma-delta":

@@ -19,7 +19,7 @@ LAWS = [
 ]
 # Share of spike cells that an emulator must have in common with the reference on its own lowered graph:
 # loihi2 truncates states toward zero, and nothing else is left to differ (0.959 here, in the second layer;
-# 0.943 is the worst of six other seeds); spinnaker2 computes the same float steps.
+# 0.943 is the worst of six seeds, the fixture among them); spinnaker2 computes the same float steps.
 BOUND = {"reference": 1.0, "loihi2": 0.95, "spinnaker2": 0.999}
 
 
