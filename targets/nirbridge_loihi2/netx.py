@@ -185,7 +185,7 @@ def _conv(read: Reading, name: str, values: Values) -> None:
             groups=integer(read, name, values, "groups", 1),
         )
     except ValueError as error:
-        raise read.bad("NB110", name, str(error)) from error
+        raise read.bad("NB114", name, str(error)) from error
     check_range(read, name, weight)
     out, *area = window.target
     bias = np.repeat(biases(read, name, values, out), int(np.prod(area)))

@@ -61,7 +61,7 @@ def neurons(read: Reading, name: str, values: Values, shape: tuple[int, ...], bi
     """The population of a layer; ``bias`` are mantissas (n,)."""
     neuron = values.get("neuron")
     if not isinstance(neuron, dict):
-        read.note("NB206", name, "no neuron group: iDecay 0, vDecay 4096 and threshold 2^17 are taken, "
+        read.note("NB212", name, "no neuron group: iDecay 0, vDecay 4096 and threshold 2^17 are taken, "
                   "and 2^17 overflows the chip's 17-bit field")  # fmt: skip
         neuron = {"type": "CUBA", **{key: np.array(value) for key, value in _NEURONLESS.items()}}
     said = str(neuron.get("type", "")).strip("\0 ").upper()
@@ -100,7 +100,7 @@ def neurons(read: Reading, name: str, values: Values, shape: tuple[int, ...], bi
         raise read.refuse("NB207", name, "resonate-and-fire neurons take no bias", "remove the bias")
     interval, offset = read.reset
     if interval and kind != "lif":
-        raise read.refuse("NB204", name, f"{said} layers have no reset", "use reset_interval 0")
+        raise read.refuse("NB210", name, f"{said} layers have no reset", "use reset_interval 0")
     return Layer(
         name=name,
         shape=shape,
@@ -143,23 +143,23 @@ def check_range(read: Reading, name: str, w: Ints) -> None:
 
 
 def required(read: Reading, name: str, values: Values, key: str) -> Any:
-    """The array of this name; BadInput NB102 where there is none, NB120 where it holds text."""
+    """The array of this name; BadInput NB102 where there is none, NB127 where it holds text."""
     if isinstance(values.get(key), str):
-        raise read.bad("NB120", name, f"'{key}' is a string, expected numbers")
+        raise read.bad("NB127", name, f"'{key}' is a string, expected numbers")
     if not isinstance(values.get(key), np.ndarray):
         raise read.bad("NB102", name, f"no array '{key}'")
     return values[key]
 
 
 def integer(read: Reading, name: str, values: Values, key: str, default: int | None = None) -> int:
-    """One whole number; NB120 where it is none."""
+    """One whole number; NB127 where it is none."""
     if values.get(key) is None and default is not None:
         return default
     raw = required(read, name, values, key)
     number = float(raw.reshape(-1)[0]) if raw.size == 1 else np.nan
     if not number.is_integer() or abs(number) >= 2**31:
         raise read.bad(
-            "NB120", name, f"'{key}' has shape {raw.shape} and type {raw.dtype}, expected one integer"
+            "NB127", name, f"'{key}' has shape {raw.shape} and type {raw.dtype}, expected one integer"
         )
     return int(number)
 

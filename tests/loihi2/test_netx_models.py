@@ -33,7 +33,7 @@ def sigma_delta(threshold: int, **fields: Any) -> dict[str, Any]:
 
 
 def files(path: Path, **fields: Any) -> Path:
-    weight = np.array([[3, -2, 0], [1, 4, -5]], np.float32)
+    weight = np.array([[60, -40, 7], [20, 50, -30]], np.float32)
     return write(
         path,
         {"type": np.array([b"input"], "S10"), "shape": [3], "neuron": sigma_delta(2)},
@@ -68,7 +68,7 @@ def test_sigma_delta_layers_of_a_file(tmp_path: Path) -> None:
     grid = np.cumsum(rng.integers(-2, 3, (3, STEPS)), axis=1)
     found, n_layers = run(files(tmp_path / "a.net"), values(grid))
     assert n_layers == 2
-    weight = np.array([[3, -2, 0], [1, 4, -5]])
+    weight = np.array([[60, -40, 7], [20, 50, -30]])
     before, rest = np.zeros(3, int), np.zeros(3, int)
     sigma, act, left, arrived = (np.zeros(2, int) for _ in range(4))
     bias = np.array([1, -2]) << 12

@@ -236,7 +236,7 @@ def test_a_format_refuses_files_that_no_chip_holds(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "typed.net", "a") as file:
         del file["layer/3/neuron/iDecay"]
         file["layer/3/neuron/iDecay"] = "742"
-    with pytest.raises(BadInput, match=r"NB120.*'iDecay' is a string"):
+    with pytest.raises(BadInput, match=r"NB127.*'iDecay' is a string"):
         NetxFormat().read(tmp_path / "typed.net")
     with h5py.File(tmp_path / "typed.net", "a") as file:
         del file["layer/3/neuron/iDecay"]
