@@ -17,6 +17,7 @@ from nirbridge.network import Network, Population, Source, build
 from nirbridge_loihi2.convolution import Window
 from nirbridge_loihi2.layers import INPUT, MAX_DELAY, MAX_THRESHOLD, Connection, IntegerNetwork, Ints, Layer
 from nirbridge_loihi2.netx_graph import KEY, READOUT_FROM
+from nirbridge_loihi2.rules import semantics_findings
 from nirbridge_loihi2.weights import import_rule
 
 QUANTISE = "nirbridge convert IN OUT --for loihi2"
@@ -44,10 +45,25 @@ def to_network(graph: nir.NIRGraph) -> IntegerNetwork:
     Raises `Unsupported`: NB202 wiring, NB204 resets, NB206 fields that differ between neurons, NB207
     biases, NB208 delays, NB210 reset by subtraction, NB212 values that are not quantised.
     """
-    network = build(fold(inline(graph)), keep_delays=True)
-    if network.semantics.reset == "subtract":
-        raise _refuse("NB210", "the graph", "resets by subtracting the threshold",
-                      "train or convert with reset to value")  # fmt: skip
+    return chain_of(build(fold(inline(graph)), keep_delays=True)).network
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """The integers of a chain of layers; layer k is ``order[k]`` of the network's populations.
+
+    scales: of the stored weights of every layer, W = q·scale.
+    """
+
+    network: IntegerNetwork
+    order: tuple[int, ...]
+    scales: tuple[float, ...]
+
+
+def chain_of(network: Network) -> Chain:
+    """The layers of a network that stands in a chain, see `to_network`."""
+    for finding in semantics_findings(network):
+        raise Unsupported(finding.message, code=finding.code, fix=finding.fix)
     inputs = network.of_kind("input")
     if len(inputs) != 1 or not network.neurons:
         raise _refuse("NB202", "the graph", f"{len(inputs)} Inputs and {len(network.neurons)} neuron nodes",
@@ -55,12 +71,14 @@ def to_network(graph: nir.NIRGraph) -> IntegerNetwork:
     place = {inputs[0]: INPUT}
     layers: list[Layer] = []
     connections: list[Connection] = []
+    scales: list[float] = []
     before = inputs[0]
     for at in _chain(network, inputs[0]):
         p = network.populations[at]
         terms = _terms(network, at)
         place[at] = len(layers)
         scale, arrays = _integers(p, terms)
+        scales.append(scale)
         layers.append(_layer(p, terms, scale, arrays, last=not _feeds(network, at)))
         for term, weight in zip(terms, arrays, strict=True):
             if term.source not in (before, at):
@@ -71,7 +89,9 @@ def to_network(graph: nir.NIRGraph) -> IntegerNetwork:
             connections.append(_connection(term, weight, place))
         before = at
     n_inputs = network.populations[inputs[0]].size if any(c.source == INPUT for c in connections) else 0
-    return IntegerNetwork(n_inputs=n_inputs, layers=tuple(layers), connections=tuple(connections))
+    integers = IntegerNetwork(n_inputs=n_inputs, layers=tuple(layers), connections=tuple(connections))
+    del place[inputs[0]]
+    return Chain(integers, tuple(place), tuple(scales))
 
 
 def _label(p: Population) -> str:

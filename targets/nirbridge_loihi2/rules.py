@@ -70,14 +70,15 @@ def node_findings(graph: nir.NIRGraph) -> list[Finding]:
 def network_findings(network: Network) -> list[Finding]:
     """NB2xx findings of semantics, wiring and resets of a lowered graph."""
     return [
-        *_semantics(network),
+        *semantics_findings(network),
         *_ports(network),
         *(finding for at in network.neurons for finding in _wiring(network, at)),
         *(finding for at in network.neurons for finding in _neuron(network.populations[at])),
     ]
 
 
-def _semantics(network: Network) -> Iterator[Finding]:
+def semantics_findings(network: Network) -> Iterator[Finding]:
+    """NB201 and NB210 for every field of the semantics that the chip does not do."""
     semantics = network.semantics
     if semantics.reset == "subtract":
         yield error(

@@ -28,6 +28,7 @@ from nirbridge_loihi2.mapping import Board, place
 from nirbridge_loihi2.partition import NEURONS_PER_CORE, Partition, Split, demands, partition
 from nirbridge_loihi2.ranges import loop_findings, range_findings
 from nirbridge_loihi2.rules import findings_of, network_findings, node_findings
+from nirbridge_loihi2.windows import has_windows, lower_windows
 
 if TYPE_CHECKING:
     from nirbridge_loihi2.program import Loihi2Program
@@ -75,9 +76,9 @@ class Loihi2:
         """Lower a quantised graph to integers (LOIHI2.md §3).
 
         Supports one Input, Linear and Affine into LIF, CubaLIF and IF (recurrence and fan-in
-        included), and LI, CubaLI and I as read-outs, which never spike. Weights are q·s with one gain
-        g = w_in·g_s·r·g_m for the whole population (1 after `rescale-lif`; any other positive value
-        is taken into the quantum Δ = g·s); then v = 64·V/Δ.
+        included; with Conv2d and Flatten a chain of layers), and LI, CubaLI and I as read-outs, which
+        never spike. Weights are q·s with one gain g = w_in·g_s·r·g_m for the whole population (1 after
+        `rescale-lif`; any other positive value is taken into the quantum Δ = g·s); then v = 64·V/Δ.
 
         What is lost: decays are rounded to 1/4096, thresholds to whole Δ, biases to 13 bits times a
         power of two; a bias acts from the first tick, before a deep layer's input arrives, and behind a
@@ -112,6 +113,9 @@ class Loihi2:
         """Findings, the network where it could be built, its integers where no finding is an error."""
         try:
             folded = fold(inline(graph))
+            if has_windows(folded):
+                network = build(folded, keep_delays=True)
+                return [], network, lower_windows(network)
             found = node_findings(folded)
             if found:
                 return found, None, None
