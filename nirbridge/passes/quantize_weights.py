@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from nirbridge.errors import UsageError
 from nirbridge.graph import inline, replace_nodes
 from nirbridge.graph.quantization import KEY, Quantization, quantization_of
+from nirbridge.passes.mlgenn_netx import mlgenn_netx
 from nirbridge.passes.row_scaling import refused
 from nirbridge.passes.weight_targets import weight_groups, weight_targets
 
-Scheme = Literal["max", "percentile", "mse", "power-of-two"]
+Scheme = Literal["max", "percentile", "mse", "power-of-two", "mlgenn-netx"]
+PERCENTILES = {"percentile": 99.9, "mlgenn-netx": 99.0}  # where none is given
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,9 @@ class QuantizeWeights:
     """Replace weights by q·scale with q = clip(rint(w/scale), −Q, Q), Q = 2^(bits−1) − 1.
 
     scheme: ``max`` max|w|/Q; ``percentile`` that percentile of |w| over nonzero w, /Q; ``mse`` the
-    best of max|w|/Q·k/64 for k = 16 … 64 by Σ(w−ŵ)²; ``power-of-two`` 2^ceil(log2(max|w|/Q)).
+    best of max|w|/Q·k/64 for k = 16 … 64 by Σ(w−ŵ)²; ``power-of-two`` 2^ceil(log2(max|w|/Q));
+    ``mlgenn-netx`` that of ml_genn_netx (see `mlgenn_netx`), which also uses −2^(bits−1); run it after
+    ``rescale-lif``. percentile: None takes 99.9, for ``mlgenn-netx`` 99.
     granularity: one scale per ``tensor``, per ``population`` (all arrays that enter a node share it:
     what loihi2 and spinnaker2 need) or per output ``channel``. Biases stay as they are. The integers
     go to ``node.metadata["nirbridge_q"]`` (NIR_TOOLKIT.md §5, §8).
@@ -35,7 +39,7 @@ class QuantizeWeights:
 
     bits: int = 8
     scheme: Scheme = "max"
-    percentile: float = 99.9
+    percentile: float | None = None
     granularity: Literal["tensor", "population", "channel"] = "population"
     name: ClassVar[str] = "quantize-weights"
     law: ClassVar[str] = "error ≤ half a step where not clipped"
@@ -43,7 +47,7 @@ class QuantizeWeights:
     def __post_init__(self) -> None:
         if not 2 <= self.bits <= 8:
             raise UsageError(f"quantize-weights: bits is {self.bits}, expected 2 to 8", code="NB701")
-        if not 0 < self.percentile <= 100:
+        if self.percentile is not None and not 0 < self.percentile <= 100:
             raise UsageError(
                 f"quantize-weights: percentile is {self.percentile:g}, expected above 0 and at most 100",
                 code="NB701",
@@ -89,10 +93,11 @@ class QuantizeWeights:
                 "scale the weights and the threshold down together",
             )
         top = 2 ** (self.bits - 1) - 1
+        bottom = -top - 1 if self.scheme == "mlgenn-netx" else -top
         for name, weight in weights.items():
             step = scale.astype(np.float64)
             step = step.reshape(-1, *[1] * (weight.ndim - 1)) if axis == 0 else step
-            q = np.clip(np.rint(weight / step), -top, top).astype(np.int8)
+            q = np.clip(np.rint(weight / step), bottom, top).astype(np.int8)
             quantization = Quantization(q=q, scale=scale, bits=self.bits, axis=axis)
             nodes[name].weight = quantization.weight()
             nodes[name].metadata[KEY] = quantization.as_metadata()
@@ -110,8 +115,11 @@ class QuantizeWeights:
         largest = float(magnitude.max(initial=0.0))
         if largest == 0.0:
             return 1.0
+        percentile = self.percentile or PERCENTILES.get(self.scheme, 100.0)
         if self.scheme == "percentile":
-            return float(np.percentile(magnitude[magnitude > 0], self.percentile)) / top
+            return float(np.percentile(magnitude[magnitude > 0], percentile)) / top
+        if self.scheme == "mlgenn-netx":
+            return mlgenn_netx([w], bits=self.bits, percentile=percentile).scale
         if self.scheme == "power-of-two":
             return float(2.0 ** np.ceil(np.log2(largest / top)))
         if self.scheme == "mse":

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nirbridge.passes.mlgenn_netx import decay, mlgenn_netx
 from nirbridge.spikes import Spikes
 from nirbridge_loihi2.convolution import Window
 from nirbridge_loihi2.layers import INPUT, Connection, IntegerNetwork, Kind, Layer, filled
 from nirbridge_loihi2.mapping import demands, partition, place
 from nirbridge_loihi2.netx import read_net
-from nirbridge_loihi2.quantiser import decay, mlgenn_netx
 from nirbridge_loihi2.simulate import Outcome, events, simulate
 from nirbridge_loihi2.tables import tables
 from nirbridge_loihi2.weights import stored

@@ -197,3 +197,27 @@ def test_weights_beyond_float32_are_refused() -> None:
     with pytest.raises(Unsupported, match="beyond float32") as caught:
         QuantizeWeights()(one(np.full((1, 1), 1e300)))
     assert caught.value.code == "NB212"
+
+
+def test_mlgenn_netx_gives_that_programs_integers() -> None:
+    """The scheme on the graph equals the published quantiser on the arrays (golden quant_* hold that one)."""
+    from nirbridge.passes.mlgenn_netx import mlgenn_netx
+
+    rng = np.random.default_rng(4)
+    forward, recurrent = rng.normal(0.1, 0.4, (6, 5)), rng.normal(-0.2, 0.3, (6, 6))
+    recurrent[0, 0] = -9.0  # beyond every percentile: clipped to −128
+    nodes = {
+        "in": nir.Input(np.array([5])),
+        "w": nir.Linear(forward),
+        "h": nir.IF(r=np.ones(6), v_threshold=np.ones(6)),
+        "r": nir.Linear(recurrent),
+        "out": nir.Output(np.array([6])),
+    }
+    edges = [("in", "w"), ("w", "h"), ("h", "r"), ("r", "h"), ("h", "out")]
+    after = QuantizeWeights(scheme="mlgenn-netx", percentile=90)(make(nodes, edges))
+    expected = mlgenn_netx([forward, recurrent], percentile=90)
+    for name, q in zip(("w", "r"), expected.q, strict=True):
+        found = after.nodes[name].metadata["nirbridge_q"]
+        assert np.array_equal(found["q"], q)
+        assert float(found["scale"][0]) == expected.scale
+    assert any((q == -128).any() for q in expected.q)
