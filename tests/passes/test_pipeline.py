@@ -70,7 +70,7 @@ def test_every_pass_that_changed_something_is_recorded(random: Random) -> None:
     assert metadata.history[-1].options == {
         "bits": 4,
         "scheme": "mse",
-        "percentile": 99.9,
+        "percentile": None,
         "granularity": "population",
     }
     assert metadata.history[0].options == {}
