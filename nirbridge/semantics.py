@@ -214,8 +214,13 @@ def with_semantics(graph: nir.NIRGraph, semantics: Semantics) -> nir.NIRGraph:
 def with_dt(graph: nir.NIRGraph, dt: float | None, time_unit: float | None) -> nir.NIRGraph:
     """The graph with a dt [s] and time unit [s] that the caller stated; None keeps what it has.
 
-    Raises `BadInput` (NB305) where the stated dt contradicts the one in the metadata.
+    A graph whose times are in steps (metadata key ``in_steps``, as a NetX file gives) takes any dt: its
+    time unit becomes that dt. Raises `UsageError` (NB701) for a dt or unit that is no positive number
+    and `BadInput` (NB305) where either contradicts the metadata.
     """
+    for name, value in (("--dt", dt), ("--unit", time_unit)):
+        if value is not None and not (np.isfinite(value) and value > 0):
+            raise UsageError(f"{name} is {value:g}, expected a positive number of seconds", code="NB701")
     old = read_metadata(graph)
     if dt is None and time_unit is None:
         return graph
@@ -223,10 +228,13 @@ def with_dt(graph: nir.NIRGraph, dt: float | None, time_unit: float | None) -> n
         if dt is None:
             semantics_of(graph)  # raises NB301
         return with_semantics(graph, Semantics(dt=dt or 0.0, time_unit=time_unit or 1.0))
-    if dt is not None and abs(dt - old.dt) > 1e-9 * old.dt:
-        raise BadInput(
-            f"--dt {dt:g} s contradicts the graph's own dt of {old.dt:g} s",
-            code="NB305",
-            fix="leave --dt out, or retrain or rescale for the other step",
-        )
-    return with_semantics(graph, replace(semantics_of(graph), time_unit=time_unit or old.time_unit))
+    if (old.model_extra or {}).get("in_steps") and dt is not None:
+        return with_semantics(graph, replace(semantics_of(graph), dt=dt, time_unit=dt))
+    for name, stated, own in (("--dt", dt, old.dt), ("--unit", time_unit, old.time_unit)):
+        if stated is not None and abs(stated - own) > 1e-9 * own:
+            raise BadInput(
+                f"{name} {stated:g} s contradicts the graph's own {own:g} s",
+                code="NB305",
+                fix=f"leave {name} out, or rewrite the graph for the other step",
+            )
+    return graph

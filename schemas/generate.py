@@ -22,12 +22,25 @@ from nirbridge.report import Report
 
 FOLDER = Path(__file__).parent
 
+_NUMBER = {"anyOf": [{"type": "number"}, {"type": "null"}]}
+_PRODUCTS = {"anyOf": [{"type": "object", "additionalProperties": {"type": "number"}}, {"type": "null"}]}
+
+
+def _written(schema: dict[str, Any], name: str, **more: Any) -> dict[str, Any]:
+    """The schema of a dataclass as `as_dict` writes it: with the key ``schema`` and derived figures."""
+    added = {"schema": {"const": name, "type": "string"}, **more}
+    required = sorted({*schema.get("required", []), *added})
+    return {**schema, "properties": {**schema["properties"], **added}, "required": required}
+
+
 # File stem -> its schema. A new published model is one more line.
 SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "coefficients": Coefficients.model_json_schema,
-    "cost": TypeAdapter(Cost).json_schema,
+    "cost": lambda: _written(
+        TypeAdapter(Cost).json_schema(), "nirbridge.cost/1", static_share=_NUMBER, edp=_PRODUCTS
+    ),
     "graph-metadata": lambda: GraphMetadata.model_json_schema(by_alias=True),
-    "report": TypeAdapter(Report).json_schema,
+    "report": lambda: _written(TypeAdapter(Report).json_schema(), "nirbridge.report/1"),
     "training-config": Config.model_json_schema,
 }
 

@@ -47,3 +47,22 @@ def test_the_schema_of_graph_metadata_names_its_fields_as_files_do() -> None:
     assert "dt" in schema["required"]
     assert "schema" in schema["properties"]
     assert "pass" in schema["$defs"]["HistoryEntry"]["properties"]
+
+
+def test_a_written_report_has_the_keys_of_its_schema() -> None:
+    """Every key that `as_dict` writes stands in the published schema, and every required one is written."""
+    import numpy as np
+
+    from nirbridge import conformance
+    from nirbridge.evaluate import compare
+    from nirbridge.plugins import parse
+
+    graph = conformance.example_graph(np.random.default_rng(5))
+    data = conformance.example_data(np.random.default_rng(6), samples=3)
+    targets = [(name, parse("targets", name)) for name in ("reference", "loihi2")]
+    written = compare(graph, targets, data).as_dict()
+    for value, name in ((written, "report"), (written["results"][1]["cost"], "cost")):
+        schema = json.loads((SCRIPT.parent / f"{name}.json").read_text(encoding="utf-8"))
+        assert set(value) <= set(schema["properties"])
+        assert set(schema["required"]) <= set(value)
+        assert value["schema"] == schema["properties"]["schema"]["const"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from nirbridge.errors import Unsupported
 from nirbridge.evaluate.drawing import membrane, rasters
 from nirbridge.evaluate.running import Run, fit_duration, run
 from nirbridge.evaluate.summary import data_summary, graph_summary, verdict
+from nirbridge.graph import read_metadata
 from nirbridge.network import build
 from nirbridge.passes import QuantizeWeights
 from nirbridge.plugins import load
@@ -89,9 +91,22 @@ def compare(
         membranes=tuple(m for m in membranes if m is not None),
         weights=tuple(w for side in sides for w in side.weights),
         commands=tuple(commands),
+        config=_config(graph),
         versions={name: version(name) for name in ("nirbridge", "nir", "numpy", "numba")},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _config(graph: nir.NIRGraph) -> str:
+    """The trainer's options from the graph's metadata, as the section of a configuration."""
+    metadata = read_metadata(graph)
+    training = (metadata.training if metadata else None) or {}
+    options = training.get("options")
+    if not isinstance(options, dict):
+        return ""
+    lines = ["[trainer]", f'name = "{training.get("trainer", "")}"']
+    lines += [f"{key} = {json.dumps(value)}" for key, value in options.items() if value is not None]
+    return "\n".join([*lines, "", "[run]", f"seed = {training.get('seed', 0)}"])
 
 
 def _spiking(graph: nir.NIRGraph) -> list[str]:

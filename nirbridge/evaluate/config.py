@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from nirbridge.errors import BadInput, UsageError
 from nirbridge.plugins import build, load
 from nirbridge.protocols import Trainer
 
+GENERATED = re.compile(r"yin-yang:(train|validation|test):[1-9][0-9]{0,6}")
+
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class GraphSection(_Strict):
@@ -25,11 +28,11 @@ class GraphSection(_Strict):
     """
 
     file: Path | None = None
-    dt: float | None = Field(default=None, gt=0)
-    hidden: list[int] = []
+    dt: float | None = Field(default=None, ge=1e-6, le=1.0)
+    hidden: list[Annotated[int, Field(gt=0, le=1_000_000)]] = []
     recurrent: bool = False
-    tau_mem: float = Field(default=0.02, gt=0)
-    tau_syn: float = Field(default=0.005, gt=0)
+    tau_mem: float = Field(default=0.02, ge=1e-6, le=1e3)
+    tau_syn: float = Field(default=0.005, ge=1e-6, le=1e3)
     threshold: float = Field(default=1.0, gt=0)
     input_mean: float = 0.03
     input_sd: float = Field(default=0.01, ge=0)
@@ -43,15 +46,25 @@ class GraphSection(_Strict):
 class DataSection(_Strict):
     """Data files, the length of every sample [s], the number of inputs, augmentation.
 
+    A file, or ``yin-yang:SPLIT:N`` for N generated samples of the split train, validation or test.
     Relative paths are taken from the configuration's folder, then from the current one. shift:
     channel shift by U{−shift … shift} per sample.
     """
 
     train: str
     valid: str | None = None
-    duration: float | None = Field(default=None, gt=0)
-    inputs: int | None = Field(default=None, gt=0)
+    duration: float | None = Field(default=None, gt=0, le=1e4)
+    inputs: int | None = Field(default=None, gt=0, le=10_000_000)
     shift: int = Field(default=0, ge=0)
+
+    @field_validator("train", "valid")
+    @classmethod
+    def _is_a_file_or_generated(cls, value: str | None) -> str | None:
+        if value is not None and (
+            not value or (value.startswith("yin-yang:") and not GENERATED.fullmatch(value))
+        ):
+            raise ValueError("expected a file, or yin-yang:SPLIT:N with SPLIT train, validation or test")
+        return value
 
 
 class TrainerSection(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,10 +65,16 @@ def demo(folder: Path, *, note: Callable[[str], None] = lambda text: None) -> Re
     quantised, _, _ = applied(targets[1][1].passes(trained.graph), trained.graph)
     write_graph(folder / "yin-yang-int8.nir", quantised)
     note("running the test set on " + ", ".join(TARGETS))
-    commands = (
-        "nirbridge demo -o DIR",
-        "nirbridge convert DIR/yin-yang.nir DIR/yin-yang-int8.nir --for loihi2",
-        f"nirbridge compare DIR/yin-yang.nir --targets {','.join(TARGETS)} "
-        "--data DIR/yin-yang-test.npz -o DIR/report.html",
+    trained_file, quantised_file, test_file, page = (
+        str(folder / name)
+        for name in ("yin-yang.nir", "yin-yang-int8.nir", "yin-yang-test.npz", "report.html")
     )
+    commands = [
+        shlex.join(["nirbridge", *words])
+        for words in (
+            ["demo", "-o", str(folder)],
+            ["convert", trained_file, quantised_file, "--for", "loihi2"],
+            ["compare", trained_file, "--targets", ",".join(TARGETS), "--data", test_file, "-o", page],
+        )
+    ]
     return compare(trained.graph, targets, test, file="yin-yang.nir", commands=commands)

@@ -16,8 +16,11 @@ from nirbridge.errors import BadInput, raise_on_errors
 from nirbridge.graph import read_metadata
 from nirbridge.protocols import Program, Target
 from nirbridge.recording import Readout, Recording
+from nirbridge.semantics import semantics_of
 from nirbridge.spikes import Spikes
 from nirbridge.validate import validate
+
+MAX_STEPS = 10_000_000  # of one sample
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -56,6 +59,7 @@ def run(
         raise BadInput(f"{data.source}: no samples to run", code="NB508", fix="give a data set with samples")
     raise_on_errors(validate(graph), "the graph")
     fitted, cut = fit_duration(graph, data)
+    _steps_fit(graph, fitted)
     program = target.compile(graph)
     _labels_fit(graph, data)
     parts = []
@@ -85,6 +89,17 @@ def run(
         cost=program.cost(recording),
         cut_spikes=cut,
     )
+
+
+def _steps_fit(graph: nir.NIRGraph, data: Dataset) -> None:
+    steps = data.spikes.duration / semantics_of(graph).dt
+    if steps > MAX_STEPS:
+        raise BadInput(
+            f"{data.source}: samples of {data.spikes.duration:g} s are {steps:.3g} steps of "
+            f"{semantics_of(graph).dt:g} s, expected at most {MAX_STEPS:,}",
+            code="NB502",
+            fix="state a longer dt, or cut the samples",
+        )
 
 
 def _labels_fit(graph: nir.NIRGraph, data: Dataset) -> None:

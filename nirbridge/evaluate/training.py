@@ -44,17 +44,16 @@ def train(
 ) -> Trained:
     """Read a configuration, load its data, train; the caller writes the graph to ``out``.
 
-    The checkpoint beside it (`checkpoint_of`) is written after every epoch and removed when training
-    is done; with ``resume`` training goes on from it, without an old one is removed first. Raises as
-    `read_config`, `read_dataset` and the trainer do.
+    The checkpoint beside it (`checkpoint_of`) is written after every epoch and stays: the caller removes
+    it once the graph is safe. With ``resume`` training goes on from it; without, an old one is removed
+    when configuration, data and graph have been read. Raises as `read_config`, `read_dataset` and the
+    trainer do.
     """
     checked = read_config(config, overrides=overrides, seed=seed)
     checkpoint = checkpoint_of(out)
     if resume and not checkpoint.exists():
         raise UsageError(f"--resume: no checkpoint {checkpoint}", code="NB705", fix="train without --resume")
-    if not resume:
-        checkpoint.unlink(missing_ok=True)
-    return train_config(checked, config.parent, checkpoint=checkpoint, on_step=on_step)
+    return train_config(checked, config.parent, checkpoint=checkpoint, resume=resume, on_step=on_step)
 
 
 def checkpoint_of(out: Path) -> Path:
@@ -67,13 +66,19 @@ def train_config(
     folder: Path,
     *,
     checkpoint: Path | None = None,
+    resume: bool = False,
     on_step: Callable[[TrainStats], None] | None = None,
 ) -> Trained:
-    """Train as a checked configuration says; its relative paths start at ``folder``."""
+    """Train as a checked configuration says; its relative paths start at ``folder``.
+
+    checkpoint, resume: as in `train`. Raises `BadInput` where what was trained is no valid graph.
+    """
     trainer = trainer_of(config)
     data, validation = _data(config, folder)
     rng = np.random.default_rng(config.run.seed)
     graph = _graph(config, folder, data, rng)
+    if checkpoint is not None and not resume:
+        checkpoint.unlink(missing_ok=True)
     began = time.perf_counter()
     trained = trainer.fit(graph, data, validation=validation, rng=rng, checkpoint=checkpoint, on_step=on_step)
     metadata = read_metadata(trained)
@@ -82,8 +87,7 @@ def train_config(
     if metadata is not None:
         summary["seed"] = config.run.seed
         trained = write_metadata(trained, metadata.model_copy(update={"training": summary}))
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
+    raise_on_errors(validate(trained), "the trained graph")
     return Trained(graph=trained, seconds=time.perf_counter() - began, curve=curve, config=config)
 
 
@@ -92,6 +96,12 @@ def _data(config: Config, folder: Path) -> tuple[Dataset, Dataset | None]:
     train = _loaded(section.train, folder, section.inputs)
     duration = section.duration or train.spikes.duration
     train = train.with_spikes(train.spikes.with_duration(duration)[0])
+    if section.shift >= train.spikes.n_units:
+        raise BadInput(
+            f"[data] shift is {section.shift}, the data have {train.spikes.n_units} channels",
+            code="NB703",
+            fix="shift by fewer channels than there are",
+        )
     if section.shift:
         train = replace(train, augmentations=(ChannelShift(section.shift),))
     if section.valid is None:
@@ -104,8 +114,15 @@ def _loaded(name: str, folder: Path, inputs: int | None) -> Dataset:
     if name.startswith("yin-yang:"):
         from nirbridge.io.yin_yang import yin_yang
 
-        _, split, n = name.split(":")
-        return yin_yang(split, int(n))  # type: ignore[arg-type]
+        _, split, n = name.split(":")  # the configuration saw to its form
+        data = yin_yang(split, int(n))  # type: ignore[arg-type]
+        if inputs is not None and inputs != data.spikes.n_units:
+            raise BadInput(
+                f"[data] inputs is {inputs}, Yin-Yang has {data.spikes.n_units} channels",
+                code="NB703",
+                fix="leave inputs out",
+            )
+        return data
     for path in (folder / name, Path(name)):
         if path.is_file():
             return read_dataset(path, n_units=inputs)

@@ -141,3 +141,33 @@ def test_dt_is_never_guessed_but_may_be_stated(graph, data):
     stated = with_dt(bare, 1e-3, None)
     assert read_metadata(stated) == GraphMetadata(dt=1e-3)
     assert run(stated, parse("targets", "reference"), data).recording.ticks == 60
+
+
+def test_a_unit_or_dt_that_contradicts_the_file_is_refused(graph):
+    from nirbridge.errors import UsageError
+    from nirbridge.semantics import with_dt
+
+    for dt, unit in ((2e-3, None), (None, 1e-3)):
+        with pytest.raises(BadInput, match="contradicts") as caught:
+            with_dt(graph, dt, unit)
+        assert caught.value.code == "NB305"
+    for value in (float("nan"), 0.0, -1.0):
+        with pytest.raises(UsageError) as caught:
+            with_dt(graph, value, None)
+        assert caught.value.code == "NB701"
+    assert with_dt(graph, 1e-3, 1.0) is graph
+
+
+def test_a_graph_in_steps_takes_any_dt(graph):
+    from nirbridge.semantics import semantics_of, with_dt
+
+    metadata = read_metadata(graph).model_copy(update={"in_steps": True, "dt": 1.0})
+    stated = with_dt(write_metadata(graph, metadata), 2e-3, None)
+    assert (semantics_of(stated).dt, semantics_of(stated).time_unit) == (2e-3, 2e-3)
+
+
+def test_too_many_steps_are_refused_before_anything_is_allocated(graph):
+    late = Spikes(np.array([1e9]), np.array([0]), np.array([0, 1]), 20, 1e12)
+    with pytest.raises(BadInput, match="steps") as caught:
+        run(graph, parse("targets", "reference"), Dataset(late))
+    assert caught.value.code == "NB502"

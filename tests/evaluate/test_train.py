@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nirbridge.errors import UsageError
+from nirbridge.errors import BadInput, UsageError
 from nirbridge.evaluate import checkpoint_of, train
 from nirbridge.graph import digest, read_metadata
 
@@ -47,7 +47,7 @@ def test_train_writes_what_it_did_into_the_graph(config, tmp_path):
     assert metadata.training["duration"] == pytest.approx(0.04)
     assert [entry["epoch"] for entry in trained.curve] == [1, 2, 3]
     assert metadata.digest == digest(trained.graph)
-    assert not checkpoint_of(tmp_path / "net.nir").exists()
+    assert checkpoint_of(tmp_path / "net.nir").exists()  # until the caller has written the graph
 
 
 def test_an_interrupted_training_leaves_a_checkpoint_and_resumes_to_the_same_bits(config, tmp_path):
@@ -80,3 +80,23 @@ def test_the_command_writes_graph_and_run_file(config, tmp_path):
     import nir
 
     assert np.isfinite(nir.read(tmp_path / "net.nir").nodes["w1"].weight).all()
+
+
+def test_an_old_checkpoint_outlives_a_training_that_cannot_start(config, tmp_path):
+    """It is removed only when configuration, data and graph have been read."""
+    old = checkpoint_of(tmp_path / "net.nir")
+    old.write_bytes(b"hours of work")
+    with pytest.raises(BadInput):
+        train(config, out=tmp_path / "net.nir", overrides=["data.train=missing.h5"])
+    assert old.read_bytes() == b"hours of work"
+
+
+def test_more_shift_than_channels_is_refused(config, tmp_path):
+    with pytest.raises(BadInput, match="shift is 5") as caught:
+        train(config, out=tmp_path / "net.nir", overrides=["data.shift=5"])
+    assert caught.value.code == "NB703"
+
+
+def test_inputs_that_contradict_generated_data_are_refused(config, tmp_path):
+    with pytest.raises(BadInput, match="inputs is 3"):
+        train(config, out=tmp_path / "net.nir", overrides=["data.inputs=3"])
