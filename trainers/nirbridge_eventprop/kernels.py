@@ -33,6 +33,7 @@ OFFSET, PADDED, NEURONS, FORWARD, ROWS, RECURRENT, DIRECT = range(7)
 A_S, B_S, A_M, B_M, LEAK, THETA, V_RESET, TAU_M, TAU_S, KAPPA, V_LEAK, SCALE = range(12)
 START, CROSSING, SUBSTEP = range(3)
 BLOCK = 16  # neurons whose spike test is made at once; layers are padded to it
+WIDE = 64  # most steps, most neurons are silent: first ask for this many
 
 
 @njit(cache=True, nogil=True)
@@ -55,11 +56,11 @@ def _add_rows(x: Any, weights: Any, at: Any, width: Any, rows: Any, first: Any, 
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})
-def _any_at(v: Any, par: Any, block: Any) -> Any:
-    """How many of the neurons block … block+15 are at or above threshold; a sum that vectorises."""
+def _any_at(v: Any, par: Any, first: Any, last: Any) -> Any:
+    """How many of the neurons first … last−1 are at or above threshold; a sum that vectorises."""
     hit = v.dtype.type(0)
     one, none = v.dtype.type(1), v.dtype.type(0)
-    for i in range(np.uint64(block), np.uint64(block + BLOCK)):
+    for i in range(np.uint64(first), np.uint64(last)):
         hit += one if v[i] >= par[THETA, i] else none
     return hit
 
@@ -191,8 +192,13 @@ def forward(
             for i in range(begin, end):
                 v[i] = par[A_M, i] * v[i] + par[LEAK, i] + par[B_M, i] * current[i]
             tape_start[layer, k] = used
-            for block in range(at, at + width, BLOCK):
-                if _any_at(v, par, block) > 0:
+            for wide in range(at, at + width, WIDE):
+                edge = min(wide + WIDE, at + width)
+                if _any_at(v, par, wide, edge) == 0:
+                    continue
+                for block in range(wide, edge, BLOCK):
+                    if _any_at(v, par, block, block + BLOCK) == 0:
+                        continue
                     for i in range(block, block + BLOCK):
                         if v[i] >= par[THETA, i]:
                             if used < capacity:

@@ -196,7 +196,7 @@ def forward(
         for turn in range(ROUNDS):
             begin = used
             for block in range(0, out, BLOCK):
-                if _any_at(v, par, block) > 0:
+                if _any_at(v, par, block, block + BLOCK) > 0:
                     for i in range(block, block + BLOCK):
                         if v[i] >= par[THETA, i]:
                             if used < capacity:
