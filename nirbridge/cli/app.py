@@ -22,7 +22,7 @@ from nirbridge.cli import (
     run,
     train,
 )
-from nirbridge.cli.failure import exit_code_of
+from nirbridge.cli.failure import drop_stdout, exit_code_of
 
 app = typer.Typer(
     name="nirbridge",
@@ -62,9 +62,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     program = typer.main.get_command(app)
+    code = 0
     try:
         with program.make_context("nirbridge", given, obj=given) as context:
             program.invoke(context)
     except (Exception, KeyboardInterrupt) as error:
-        return exit_code_of(error)
+        code = exit_code_of(error)
+    return code or _flushed()
+
+
+def _flushed() -> int:
+    """Nothing may be left to write once the exit code is said."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        code = exit_code_of(error)
+        drop_stdout()
+        return code
     return 0

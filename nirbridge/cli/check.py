@@ -48,6 +48,7 @@ def command(
     the share of spikes in common as the network runs, "alone" that of a layer fed with the reference's
     own spikes. The exit code is 3 where there are errors, 4 where the graph does not fit a target.
     """
+    from nirbridge.cli.failure import filled_finding
     from nirbridge.cli.inputs import target_of
     from nirbridge.report.numbers import plural
 
@@ -73,12 +74,12 @@ def command(
         fits = [_fit(spec, item, graph, file) for spec, item in chosen]
         if data is not None:
             for fit, (spec, item) in zip(fits, chosen, strict=True):
-                fit["layers"] = _layers(item, graph, data, samples, out, spec) if fit["fits"] else []
+                fit["layers"] = _layers(item, graph, file, data, samples, out, spec) if fit["fits"] else []
     value = {
         "schema": SCHEMA,
         "file": str(file),
         "valid": not broken,
-        "findings": [finding.as_dict() for finding in findings],
+        "findings": [filled_finding(finding, file).as_dict() for finding in findings],
         "mended": [finding.as_dict() for finding in mended],
         "targets": fits,
     }
@@ -92,21 +93,16 @@ def command(
 def _findings(file: Path, dt: float | None, unit: str | None) -> tuple[list[Finding], NIRGraph | None]:
     """The graph and all findings about it; a file that is no graph at all raises."""
     from nirbridge.cli.failure import about
-    from nirbridge.cli.inputs import read_graph, time_unit
-    from nirbridge.io import lint_file
+    from nirbridge.cli.inputs import check_dt, lint_graph, time_unit
     from nirbridge.semantics import with_dt
     from nirbridge.validate import validate
 
+    scale = time_unit(unit)
+    check_dt(dt)
     with about(file):
-        scale = time_unit(unit)
-        if file.suffix.lower() != ".nir":
-            graph = read_graph(file)
-            findings = validate(graph)
-        else:
-            found, findings = lint_file(file)
-            if found is None or any(finding.level == "error" for finding in findings):
-                return findings, found
-            graph = found
+        graph, findings = lint_graph(file)
+        if graph is None or any(finding.level == "error" for finding in findings):
+            return findings, graph
         if dt is not None or scale is not None:
             graph = with_dt(graph, dt, scale)
             findings = validate(graph, in_file=True)
@@ -115,7 +111,7 @@ def _findings(file: Path, dt: float | None, unit: str | None) -> tuple[list[Find
 
 def _fit(spec: str, target: Any, graph: NIRGraph, file: Path) -> dict[str, Any]:
     """Findings of one target on the graph that its own passes make, and its limits."""
-    from nirbridge.cli.failure import about
+    from nirbridge.cli.failure import about, filled_finding
     from nirbridge.errors import DoesNotFit, Finding, Unsupported
     from nirbridge.passes import Pipeline
 
@@ -136,14 +132,15 @@ def _fit(spec: str, target: Any, graph: NIRGraph, file: Path) -> dict[str, Any]:
             extra = Finding(code=error.code, level="error", message=message, fix=error.fix)
             findings += [*([] if error.findings else [extra]), *error.findings]
         result["fits"] = False
-    result["findings"] = [finding.as_dict() for finding in findings]
+    result["findings"] = [filled_finding(finding, file).as_dict() for finding in findings]
     return result
 
 
 def _layers(
-    target: Any, graph: NIRGraph, data: Path, samples: int | None, out: Output, spec: str
+    target: Any, graph: NIRGraph, file: Path, data: Path, samples: int | None, out: Output, spec: str
 ) -> list[dict[str, Any]]:
     """Each layer of the graph that the target's passes make, against the reference on the same graph."""
+    from nirbridge.cli.failure import about
     from nirbridge.cli.inputs import data_of
     from nirbridge.evaluate import diagnose
     from nirbridge.passes import Pipeline
@@ -151,7 +148,7 @@ def _layers(
     lowered = Pipeline(tuple(target.passes(graph)))(graph)
     loaded = data_of(data, graph, samples)
     neurons = sum(hasattr(node, "r") for node in lowered.nodes.values())
-    with out.progress(f"layers on {spec}", neurons) as progress:
+    with about(file, data), out.progress(f"layers on {spec}", neurons) as progress:
         return [layer.as_dict() for layer in diagnose(lowered, target, loaded, progress=progress)]
 
 

@@ -44,6 +44,7 @@ def command(
     The table shows accuracy, spikes that agree, the first difference, energy and latency.
     """
     from nirbridge import evaluate
+    from nirbridge.cli.failure import about
     from nirbridge.cli.inputs import data_of, graph_of, targets_of
     from nirbridge.cli.provenance import Provenance, command_line
     from nirbridge.cli.report import check_endings, write_report
@@ -66,24 +67,24 @@ def command(
         "unit": unit,
     }
     provenance = Provenance("compare", context.obj, options, [file, data])
-    with graph_of(file, dt, unit) as graph:
-        loaded = data_of(data, graph, samples)
-        with out.progress("comparing", len(loaded) * len(chosen)) as progress:
-            seen: dict[str, int] = {}
+    graph = graph_of(out, file, dt, unit)
+    loaded = data_of(data, graph, samples)
+    with about(file, data), out.progress("comparing", len(loaded) * len(chosen)) as progress:
+        seen: dict[str, int] = {}
 
-            def step(spec: str, done: int, total: int) -> None:
-                seen[spec] = done
-                progress(sum(seen.values()))
+        def step(spec: str, done: int, total: int) -> None:
+            seen[spec] = done
+            progress(sum(seen.values()))
 
-            result = evaluate.compare(
-                graph,
-                chosen,
-                loaded,
-                file=str(file),
-                batch=batch,
-                progress=step,
-                commands=(command_line(context.obj),),
-            )
+        result = evaluate.compare(
+            graph,
+            chosen,
+            loaded,
+            file=str(file),
+            batch=batch,
+            progress=step,
+            commands=(command_line(context.obj),),
+        )
     if not dry_run:
         for path in outputs:
             write_report(path, result, provenance)

@@ -11,7 +11,10 @@ from nirbridge.cli.options import DryRun, Dt, Json, Quiet, Unit
 from nirbridge.cli.output import Output, table
 
 if TYPE_CHECKING:
+    from nir import NIRGraph
     from rich.console import Console
+
+    from nirbridge.protocols import Target
 
 SCHEMA = "nirbridge.convert/1"
 
@@ -39,7 +42,8 @@ def command(
     """
     from nirbridge import plugins
     from nirbridge.analysis import applied
-    from nirbridge.cli.inputs import format_of, graph_of, target_of
+    from nirbridge.cli.failure import about
+    from nirbridge.cli.inputs import check_folder, format_of, graph_of, rehearse, target_of
     from nirbridge.cli.provenance import Provenance
     from nirbridge.graph import digest
 
@@ -47,15 +51,20 @@ def command(
     specs = list(passes or [])
     items = tuple(plugins.parse("passes", spec) for spec in specs)
     chosen = None if target is None else target_of(target)
+    check_folder(goal)
     writer = format_of(goal)
     provenance = Provenance(
         "convert", context.obj, {"pass": specs, "for": target, "dt": dt, "unit": unit}, [source]
     )
-    with graph_of(source, dt, unit) as graph:
+    graph = graph_of(out, source, dt, unit)
+    with about(source, goal, goal=goal):
         after, results, _ = applied(items, graph)
         if chosen is not None:
             after, more, _ = applied(chosen.passes(after), after)
             results = (*results, *more)
+            _check(chosen, after, str(target))
+        if dry_run:
+            rehearse(goal, lambda place: writer.write(place, after))
     value = {
         "schema": SCHEMA,
         "input": str(source),
@@ -67,11 +76,27 @@ def command(
         ],
     }
     if not dry_run:
-        writer.write(goal, after)
+        with about(source, goal, goal=goal):
+            writer.write(goal, after)
         provenance.write(goal, digest=value["digest"])
     out.result(value, lambda console: _show(console, value))
     verb = "would write" if dry_run else "wrote"
     out.note(f"{verb} {goal} ({len(after.nodes)} nodes, digest {digest(after)[:6]}…)")
+
+
+def _check(target: Target, graph: NIRGraph, spec: str) -> None:
+    """Raise `Unsupported` with every error that the target has on what its own passes made."""
+    from nirbridge.errors import Unsupported
+
+    errors = [finding for finding in target.check(graph) if finding.level == "error"]
+    if errors:
+        rest = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise Unsupported(
+            f"{errors[0].message}{rest}; target '{spec}' refuses it even after its passes",
+            code=errors[0].code,
+            fix=errors[0].fix,
+            findings=errors[1:],
+        )
 
 
 def _show(console: Console, value: dict[str, Any]) -> None:

@@ -147,11 +147,15 @@ def _write(
     *,
     seed: int | None = None,
 ) -> None:
+    from nirbridge.cli.inputs import check_folder, rehearse
     from nirbridge.cli.provenance import Provenance
     from nirbridge.io.datasets import write_dataset
 
     value = {**described(goal, dataset), "wrote": [] if dry_run else [str(goal)]}
-    if not dry_run:
+    check_folder(goal)
+    if dry_run:
+        rehearse(goal, lambda place: write_dataset(place, dataset))
+    else:
         provenance = Provenance(name, context.obj, options, inputs, seed)
         write_dataset(goal, dataset)
         provenance.write(goal)

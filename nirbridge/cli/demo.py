@@ -26,10 +26,12 @@ def command(
     dry_run: DryRun = False,
 ) -> None:
     """Train on Yin-Yang, run it on every target, write a report."""
+    from nirbridge.cli.inputs import check_new_folder
     from nirbridge.cli.provenance import Provenance
     from nirbridge.cli.report import write_report
 
     out = Output(json, quiet)
+    check_new_folder(folder)
     if dry_run:
         text = f"would train Yin-Yang and write a graph, its int8 form and a report to {folder}"
         value = {"schema": "nirbridge.written/1", "wrote": [], "targets": []}

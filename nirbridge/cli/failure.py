@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 
 from nirbridge.cli.output import printable
-from nirbridge.errors import NirbridgeError
+from nirbridge.errors import Finding, NirbridgeError, UsageError
 
+GOAL = Path("out.nir")  # what a next step calls the file that it makes
+NO_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO, errno.EFBIG)
 BUG, USAGE, BAD_INPUT, INTERRUPTED = 1, 2, 3, 130
 
 
 @contextmanager
-def about(path: Path) -> Iterator[None]:
-    """Errors that leave this block name the file that they are about."""
+def about(path: Path, *others: Path, goal: Path = GOAL) -> Iterator[None]:
+    """Errors that leave this block name the file that they are about.
+
+    That is ``path``, unless the message starts with one of the ``others``; an error of the command
+    line is about no file. A next step that converts names ``path`` and ``goal``.
+    """
     try:
         yield
     except NirbridgeError as error:
-        if path.name not in error.message:
+        error.fix = filled(error.fix, path, goal)
+        error.findings = tuple(filled_finding(finding, path, goal) for finding in error.findings)
+        named = path.name in error.message or error.message.startswith(tuple(f"{p}: " for p in others))
+        if not named and not isinstance(error, UsageError):
             error.message = f"{path}: {error.message}"
         raise
+
+
+def filled(fix: str | None, path: Path, goal: Path = GOAL) -> str | None:
+    """The next step with the file names that only the command line knows."""
+    if fix is None:
+        return None
+    source = shlex.quote(str(path))
+    converted = fix.replace("convert IN OUT", f"convert {source} {shlex.quote(str(goal))}")
+    return converted.replace("check FILE", f"check {source}")
+
+
+def filled_finding(finding: Finding, path: Path, goal: Path = GOAL) -> Finding:
+    """The finding with the file names in its next step."""
+    return replace(finding, fix=filled(finding.fix, path, goal))
 
 
 def exit_code_of(error: BaseException) -> int:
@@ -43,12 +69,21 @@ def exit_code_of(error: BaseException) -> int:
         return _usage(error)
     if isinstance(error, BrokenPipeError):
         # The reader of our output has seen enough, as in `nirbridge inspect FILE | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         return 0
     if isinstance(error, OSError) and error.filename is not None:
         _say(f"error[NB001] {error.filename}: {error.strerror}\n  fix: check the name and the permissions")
         return BAD_INPUT
+    if isinstance(error, OSError) and error.errno in NO_WRITE:
+        _say(f"error[NB710] cannot write: {error.strerror}\n  fix: free some space, or write elsewhere")
+        return USAGE
     return _bug(error)
+
+
+def drop_stdout() -> None:
+    """Send what is still buffered for stdout nowhere, so that Python does not try again at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(error: BaseException) -> int:

@@ -2,52 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from nirbridge import plugins
-from nirbridge.cli.failure import about
-from nirbridge.errors import BadInput, UsageError, raise_on_errors
+from nirbridge.cli.failure import about, filled_finding
+from nirbridge.errors import BadInput, Finding, NirbridgeError, UsageError, raise_on_errors
 
 if TYPE_CHECKING:
     from nir import NIRGraph
 
+    from nirbridge.cli.output import Output
     from nirbridge.data import Dataset
     from nirbridge.protocols import Format, Target
 
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 
 
-@contextmanager
-def graph_of(path: Path, dt: float | None = None, unit: str | None = None) -> Iterator[NIRGraph]:
-    """The valid graph in a file, with the dt [s] and unit that the user stated.
+def graph_of(out: Output, path: Path, dt: float | None = None, unit: str | None = None) -> NIRGraph:
+    """The valid graph in a file, with the dt [s] and unit that the user stated; warnings are printed.
 
-    Raises `BadInput` with every error that `validate` finds. Errors raised inside
-    the block that do not name a file are about this one.
+    Raises `BadInput` with every error that `validate` finds.
     """
     from nirbridge.semantics import with_dt
     from nirbridge.validate import validate
 
     scale = time_unit(unit)
-    if dt is not None and not dt > 0:
+    check_dt(dt)
+    with about(path):
+        graph = with_dt(read_graph(path), dt, scale)
+        findings = validate(graph)
+        raise_on_errors(findings, str(path))
+    for finding in findings:
+        if finding.level == "warning":
+            out.warn(filled_finding(finding, path), path)
+    return graph
+
+
+def check_dt(dt: float | None) -> None:
+    """Refuse a step that is no positive number of seconds (NB701)."""
+    if dt is not None and not (dt > 0 and math.isfinite(dt)):
         raise UsageError(
             f"--dt is {dt:g} s, expected a positive number of seconds", code="NB701", fix="state --dt SECONDS"
         )
-    with about(path):
-        graph = with_dt(read_graph(path), dt, scale)
-        raise_on_errors(validate(graph), str(path))
-        yield graph
 
 
 def read_graph(path: Path) -> NIRGraph:
     """Read a graph by its file ending, through the installed formats."""
+    if path.is_dir():
+        raise BadInput(f"{path}: is a folder, expected a graph", code="NB001", fix="name a file in it")
     found = format_of(path)
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "no such file"
-        raise BadInput(f"{path}: {what}, expected a graph", code="NB001", fix="check the name")
+        raise BadInput(f"{path}: no such file, expected a graph", code="NB001", fix="check the name")
     return found.read(path)
+
+
+def lint_graph(path: Path) -> tuple[NIRGraph | None, list[Finding]]:
+    """The graph in a file and all findings about it; None where no graph can be made of it."""
+    from nirbridge.io import lint_file
+    from nirbridge.validate import validate
+
+    if path.suffix.lower() == ".nir" and not path.is_dir():
+        return lint_file(path)
+    graph = read_graph(path)
+    return graph, validate(graph)
 
 
 def format_of(path: Path) -> Format:
@@ -57,19 +78,46 @@ def format_of(path: Path) -> Format:
         if path.name.lower().endswith(ending):
             loaded: Format = plugins.load("formats", ending)()
             return loaded
+    what = f"'{path.suffix}' is not the ending of a graph" if path.suffix else "has no ending"
     raise UsageError(
-        f"{path}: {path.suffix or 'no ending'} is no ending of a graph, expected {', '.join(sorted(known))}",
+        f"{path}: {what}, expected {' or '.join(sorted(known))}",
         code="NB711",
         fix="rename the file, or install a package that offers the format (nirbridge plugins)",
     )
 
 
 def check_folder(output: Path) -> None:
-    """Refuse an output whose folder does not exist before the work, not after it (NB710)."""
+    """Refuse an output that cannot be written before the work, not after it (NB710)."""
+    if output.is_dir():
+        raise UsageError(
+            f"{output}: is a folder, expected a file name", code="NB710", fix="name a file in it"
+        )
     if not output.parent.is_dir():
         raise UsageError(
             f"{output}: no folder {output.parent}", code="NB710", fix="create it, or name another"
         )
+
+
+def check_new_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made, because a file is in its way (NB710)."""
+    for place in (folder, *folder.parents):
+        if place.is_dir():
+            return
+        if place.exists():
+            raise UsageError(
+                f"{folder}: {place} is a file, expected a folder", code="NB710", fix="name another folder"
+            )
+
+
+def rehearse(output: Path, write: Callable[[Path], object]) -> None:
+    """Write what --dry-run must not leave behind, so that it meets the same errors."""
+    with TemporaryDirectory() as folder:
+        place = Path(folder) / output.name
+        try:
+            write(place)
+        except NirbridgeError as error:
+            error.message = error.message.replace(str(place), str(output))
+            raise
 
 
 def time_unit(unit: str | None) -> float | None:
@@ -107,7 +155,8 @@ def data_of(path: Path, graph: NIRGraph, samples: int | None) -> Dataset:
     """The first samples of a data set, with as many channels as the graph has inputs."""
     from nirbridge.io.datasets import read_dataset
 
-    return read_dataset(path, n_units=input_size(graph)).head(samples)
+    with about(path):
+        return read_dataset(path, n_units=input_size(graph)).head(samples)
 
 
 def input_size(graph: NIRGraph) -> int | None:

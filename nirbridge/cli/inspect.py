@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +15,28 @@ if TYPE_CHECKING:
     import nir
     from rich.console import Console
 
+    from nirbridge.errors import Finding
+
 SCHEMA = "nirbridge.inspect/1"
 
 
 def command(file: Graph, json: Json = False, quiet: Quiet = False) -> None:
     """Show nodes, shapes, parameters and metadata of a graph."""
     from nirbridge.cli.failure import about
-    from nirbridge.cli.inputs import read_graph
+    from nirbridge.cli.inputs import lint_graph, read_graph
+    from nirbridge.errors import NirbridgeError, raise_on_errors
 
     with about(file):
-        value = described(file, read_graph(file))
+        graph, findings = lint_graph(file)
+        try:
+            value = described(file, graph or read_graph(file), findings)
+        except NirbridgeError:
+            raise_on_errors(findings, str(file))  # they tell more than what stopped here
+            raise
     Output(json, quiet).result(value, lambda console: _show(console, value))
 
 
-def described(file: Path, graph: nir.NIRGraph) -> dict[str, Any]:
+def described(file: Path, graph: nir.NIRGraph, findings: Sequence[Finding] = ()) -> dict[str, Any]:
     """The graph as plain values (schema ``nirbridge.inspect/1``)."""
     from nirbridge.graph import digest, execution_order, read_metadata, recurrent_edges
 
@@ -39,6 +50,7 @@ def described(file: Path, graph: nir.NIRGraph) -> dict[str, Any]:
         "parameters": sum(node["parameters"] for node in nodes),
         "edges": sorted([a, b] for a, b in graph.edges),
         "recurrent": [list(edge) for edge in recurrent_edges(graph)],
+        "findings": dict(Counter(finding.level for finding in findings)),
         "metadata": None if metadata is None else metadata.model_dump(by_alias=True, exclude_none=True),
     }
 
@@ -127,7 +139,17 @@ def _show(console: Console, value: dict[str, Any]) -> None:
         ("numbers", f"{value['parameters']:,}"),
         *_facts(value["metadata"]),
     ]
+    if value["findings"]:
+        facts.append(("findings", _counted(value)))
     console.print(table(("", ""), facts))
+
+
+def _counted(value: dict[str, Any]) -> str:
+    from nirbridge.report.numbers import plural
+
+    words = {"error": "error", "warning": "warning", "info": "note"}
+    found = [plural(value["findings"][key], word) for key, word in words.items() if key in value["findings"]]
+    return f"{', '.join(found)}: see nirbridge check {shlex.quote(value['file'])}"
 
 
 def _facts(metadata: dict[str, Any] | None) -> list[tuple[str, str]]:

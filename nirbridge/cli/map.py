@@ -30,6 +30,7 @@ def command(
 
     The exit code is 4 where it does not fit.
     """
+    from nirbridge.cli.failure import about
     from nirbridge.cli.inputs import graph_of, target_of
     from nirbridge.errors import DoesNotFit
     from nirbridge.passes import Pipeline
@@ -37,7 +38,8 @@ def command(
     out = Output(json, quiet)
     chosen = target_of(target)
     refused: DoesNotFit | None = None
-    with graph_of(file, dt, unit) as graph:
+    graph = graph_of(out, file, dt, unit)
+    with about(file):
         lowered = Pipeline(tuple(chosen.passes(graph)))(graph)
         try:
             placement = chosen.compile(lowered).placement

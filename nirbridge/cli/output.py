@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nirbridge.errors import UsageError
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -29,6 +31,8 @@ class Output:
 
     def result(self, value: dict[str, Any], show: Callable[[Console], None]) -> None:
         """Print the result: ``value`` (with a ``schema`` key) under --json, else what ``show`` prints."""
+        if sys.stdout is None:
+            raise _no_stdout("it is closed")
         if self.json:
             text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
         else:
@@ -36,17 +40,26 @@ class Output:
             with screen.capture() as captured:
                 show(screen)
             text = "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as cause:
+            from nirbridge.cli.failure import drop_stdout
+
+            drop_stdout()
+            raise _no_stdout(cause.strerror or str(cause)) from cause
 
     def note(self, text: str) -> None:
         """A line about what was done, on stderr; --quiet drops it."""
         if not self.quiet:
             print(printable(text), file=sys.stderr)
 
-    def warn(self, finding: Finding) -> None:
-        """A warning on stderr, --quiet or not."""
-        print(printable(str(finding)), file=sys.stderr)
+    def warn(self, finding: Finding, file: Path) -> None:
+        """A warning about a file, one line on stderr; --quiet drops it."""
+        fix = "" if finding.fix is None else f"; fix: {finding.fix}"
+        self.note(f"{finding.level}[{finding.code}] {file}: {finding.message}{fix}")
 
     @contextmanager
     def progress(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
@@ -62,6 +75,14 @@ class Output:
         with bar() as progress:
             task = progress.add_task(what, total=total)
             yield lambda done: progress.update(task, completed=done)
+
+
+def _no_stdout(why: str) -> UsageError:
+    return UsageError(
+        f"standard output: cannot write the result ({why})",
+        code="NB710",
+        fix="free some space, or send the output elsewhere",
+    )
 
 
 def console() -> Console:

@@ -63,9 +63,9 @@ def check_endings(outputs: Sequence[Path]) -> list[Path]:
     for path in outputs:
         check_folder(path)
         if path.suffix.lower() not in ENDINGS:
+            what = f"'{path.suffix}' is not the ending of a report" if path.suffix else "has no ending"
             raise UsageError(
-                f"{path}: {path.suffix or 'no ending'} is no ending of a report, "
-                f"expected {' or '.join(ENDINGS)}",
+                f"{path}: {what}, expected {' or '.join(ENDINGS)}",
                 code="NB711",
                 fix="rename the output",
             )
@@ -97,9 +97,8 @@ def read_report(path: Path) -> Report:
     from nirbridge.report import Report
 
     if not path.is_file():
-        raise BadInput(
-            f"{path}: no such file, expected a report of compare", code="NB001", fix="check the name"
-        )
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise BadInput(f"{path}: {what}, expected a report of compare", code="NB001", fix="check the name")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as cause:

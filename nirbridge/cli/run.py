@@ -40,26 +40,21 @@ def command(
 ) -> None:
     """Run a graph on a target: accuracy, activity, cost."""
     from nirbridge import evaluate
-    from nirbridge.cli.inputs import check_folder, data_of, graph_of, target_of
+    from nirbridge.cli.failure import about
+    from nirbridge.cli.inputs import data_of, graph_of, target_of
     from nirbridge.cli.provenance import Provenance
 
     out = Output(json, quiet)
     chosen = target_of(target)
     probes = list(record or [])
-    if output is not None and not probes:
-        from nirbridge.errors import UsageError
-
-        raise UsageError(
-            f"-o {output} is given but nothing is recorded", code="NB700", fix="name nodes with --record NODE"
-        )
     if output is not None:
-        check_folder(output)
+        _check_output(output, probes)
     options = {"target": target, "samples": samples, "record": probes, "batch": batch, "dt": dt, "unit": unit}
     provenance = Provenance("run", context.obj, options, [file, data])
-    with graph_of(file, dt, unit) as graph:
-        loaded = data_of(data, graph, samples)
-        with out.progress(f"running {target}", len(loaded)) as progress:
-            result = evaluate.run(graph, chosen, loaded, record=probes, batch=batch, progress=progress)
+    graph = graph_of(out, file, dt, unit)
+    loaded = data_of(data, graph, samples)
+    with about(file, data), out.progress(f"running {target}", len(loaded)) as progress:
+        result = evaluate.run(graph, chosen, loaded, record=probes, batch=batch, progress=progress)
     value = _value(file, data, target, result, len(loaded))
     if output is not None and not dry_run:
         from nirbridge.io import write_spikes
@@ -68,6 +63,29 @@ def command(
         provenance.write(output)
         out.note(f"wrote {output} ({', '.join(result.recording.spikes)})")
     out.result(value, lambda console: _show(console, value, profile=profile))
+
+
+def _check_output(output: Path, probes: list[str]) -> None:
+    """Refuse, before the run, a recording that would hold nothing or cannot be written."""
+    from nirbridge.cli.inputs import check_folder
+    from nirbridge.errors import UsageError
+
+    if not probes:
+        raise UsageError(
+            f"-o {output} is given but nothing is recorded", code="NB700", fix="name nodes with --record NODE"
+        )
+    for probe in probes:
+        node, colon, _ = probe.rpartition(":")
+        if colon:
+            raise UsageError(
+                f"--record {probe} is a trace, -o {output} keeps spikes only",
+                code="NB700",
+                fix=f"record the spikes with --record {node}, or leave -o out",
+            )
+    check_folder(output)
+    if output.suffix.lower() != ".nir":
+        what = f"'{output.suffix}' is not the ending of a recording" if output.suffix else "has no ending"
+        raise UsageError(f"{output}: {what}, expected .nir", code="NB711", fix="rename the output")
 
 
 def _value(file: Path, data: Path, target: str, result: Any, samples: int) -> dict[str, Any]:

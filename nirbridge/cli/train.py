@@ -14,7 +14,7 @@ from nirbridge.cli.output import Output
 
 if TYPE_CHECKING:
     from nirbridge.evaluate import Config
-    from nirbridge.protocols import TrainStats
+    from nirbridge.protocols import Format, TrainStats
 
 SCHEMA = "nirbridge.train/1"
 
@@ -47,15 +47,15 @@ def command(
     from nirbridge.report.numbers import quantity
 
     out = Output(json, quiet)
-    writer = format_of(output)
     check_folder(output)
+    writer = format_of(output)
+    _check_format(output, writer)
     changes = list(overrides or [])
     if not config.is_file():
         raise BadInput(
             f"{config}: no such file, expected a configuration", code="NB001", fix="check the name"
         )
-    with about(config):
-        checked = evaluate.read_config(config, overrides=changes, seed=seed)
+    checked = evaluate.read_config(config, overrides=changes, seed=seed)
     if dry_run:
         planned = {"schema": SCHEMA, "output": None, "config": checked.model_dump(mode="json")}
         out.result(planned, lambda console: console.print(f"{config} is valid; would write {output}"))
@@ -63,7 +63,7 @@ def command(
     options = {"set": changes, "resume": resume}
     provenance = Provenance("train", context.obj, options, [config, *_inputs(config, checked)])
     try:
-        with about(config), _progress(out) as on_step:
+        with about(config, *_named(config, checked)), _progress(out) as on_step:
             trained = evaluate.train(
                 config, overrides=changes, seed=seed, out=output, resume=resume, on_step=on_step
             )
@@ -83,6 +83,7 @@ def command(
         curve=trained.curve,
         train_seconds=trained.seconds,
     )
+    evaluate.checkpoint_of(output).unlink(missing_ok=True)
     value = {
         "schema": SCHEMA,
         "output": str(output),
@@ -94,13 +95,37 @@ def command(
     out.result(value, lambda console: console.print(line, soft_wrap=True))
 
 
+def _check_format(output: Path, writer: Format) -> None:
+    """Refuse a format that cannot hold a network with float weights, before training one (NB711)."""
+    import numpy as np
+
+    from nirbridge.cli.inputs import rehearse
+    from nirbridge.errors import NirbridgeError, UsageError
+    from nirbridge.graph.stack import layered
+
+    small = layered(inputs=2, hidden=[3], outputs=2, dt=1e-3, rng=np.random.default_rng(0))
+    try:
+        rehearse(output, lambda place: writer.write(place, small))
+    except NirbridgeError as cause:
+        raise UsageError(
+            f"{output}: a {output.suffix} file cannot hold a network with float weights as training makes it",
+            code="NB711",
+            fix=f"train to {output.with_suffix('.nir')}, then use nirbridge convert",
+        ) from cause
+
+
+def _named(config: Path, checked: Config) -> list[Path]:
+    """The names of files in the configuration, as errors may say them."""
+    names = (checked.data.train, checked.data.valid, checked.graph.file)
+    return [path for name in names if name is not None for path in (config.parent / name, Path(name))]
+
+
 def _inputs(config: Path, checked: Config) -> list[Path]:
     """The files that the configuration names, as the training finds them."""
-    names = [checked.data.train, checked.data.valid, checked.graph.file]
+    places = iter(_named(config, checked))
     found = []
-    for name in names:
-        places = () if name is None else (config.parent / name, Path(name))
-        found += [path for path in places if path.is_file()][:1]
+    for beside, here in zip(places, places, strict=True):
+        found += [path for path in (beside, here) if path.is_file()][:1]
     return found
 
 

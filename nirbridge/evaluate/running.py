@@ -97,7 +97,7 @@ def _steps_fit(graph: nir.NIRGraph, data: Dataset) -> None:
         raise BadInput(
             f"{data.source}: samples of {data.spikes.duration:g} s are {steps:.3g} steps of "
             f"{semantics_of(graph).dt:g} s, expected at most {MAX_STEPS:,}",
-            code="NB502",
+            code="NB512",
             fix="state a longer dt, or cut the samples",
         )
 

@@ -57,9 +57,10 @@ def _ending(path: Path) -> str:
     for ending in sorted(ENDINGS, key=len, reverse=True):
         if name.endswith(ending):
             return ending
-    found = "".join(path.suffixes[-2:]) or "no ending"
+    ending = "".join(path.suffixes[-2:])
+    found = f"'{ending}' is not the ending of a data set" if ending else "has no ending"
     raise BadInput(
-        f"{path}: {found} is no ending of a data set, expected {', '.join(ENDINGS)}",
+        f"{path}: {found}, expected {', '.join(ENDINGS)}",
         code="NB509",
         fix="rename the file, or write it with nirbridge.io.write_dataset",
     )

@@ -39,7 +39,7 @@ def read_shd(
     that lead out of it, NB007 for its size, NB507 for another layout, and what `to_dataset` raises.
     """
     try:
-        if path.name.endswith(".gz"):
+        if path.name.lower().endswith(".gz"):
             with h5py.File(io.BytesIO(_decompressed(path, max_bytes)), "r") as file:
                 arrays = _arrays(file, path, max_bytes)
         else:
@@ -68,7 +68,7 @@ def write_shd(path: Path, dataset: Dataset) -> None:
             path, "the SHD layout has no graded spikes", code="NB507", fix="write an .npz file instead"
         )
     with atomic_path(path) as temporary:
-        if not path.name.endswith(".gz"):
+        if not path.name.lower().endswith(".gz"):
             with h5py.File(temporary, "w") as file:
                 _fill(file, dataset)
             return
@@ -94,7 +94,8 @@ def _fill(file: h5py.File, dataset: Dataset) -> None:
             out.write_direct(rows)  # assigning would take samples of one length for a matrix
     extra = file.create_group("extra")
     if dataset.labels is not None:
-        file["labels"] = dataset.labels.astype(np.uint16)
+        wide = np.max(dataset.labels, initial=0) >= 1 << 16
+        file["labels"] = dataset.labels.astype(np.uint32 if wide else np.uint16)
         extra["keys"] = np.array([name.encode("utf-8") for name in dataset.classes], dtype=np.bytes_)
     if dataset.groups is not None:
         extra["speaker"] = dataset.groups

@@ -49,7 +49,8 @@ def to_dataset(
 ) -> Dataset:
     """Check the arrays and build the data set; times that do not ascend within a sample are sorted.
 
-    n_units: the caller's, else the file's, else the largest unit + 1.
+    n_units: the caller's, else the file's, else the largest unit + 1; caller and file must agree.
+    Groups that are texts become 0, 1, ... in sorted order.
     duration [s]: the caller's, else the file's where all spikes lie before it, else the smallest
     multiple of 1 ms above the largest time.
     Raises `BadInput`: NB501 for times, units and offsets, NB503 for labels and groups.
@@ -60,7 +61,7 @@ def to_dataset(
     _check_layout(times, units, offsets, path)
     _check_values(times, units, offsets, path)
     top = int(units.max(initial=-1)) + 1
-    channels = n_units if n_units is not None else _channels(arrays.n_units, path)
+    channels = _agreed(n_units, _channels(arrays.n_units, path), path)
     if channels is None:
         channels = top
     elif top > channels:
@@ -82,7 +83,7 @@ def to_dataset(
     labels = None if arrays.labels is None else _whole(arrays.labels, path, "labels", "NB503")
     if labels is not None:
         _check_labels(labels, len(arrays.classes), path)
-    groups = None if arrays.groups is None else _whole(arrays.groups, path, "groups", "NB503")
+    groups = None if arrays.groups is None else _grouped(arrays.groups, path)
     return Dataset(spikes, labels, tuple(arrays.classes), groups, str(path))
 
 
@@ -151,6 +152,26 @@ def _channels(stated: float | None, path: Path) -> int | None:
             path, f"n_units is {stated}, expected a whole number of channels", fix="write the file again"
         )
     return int(stated)
+
+
+def _agreed(asked: int | None, stated: int | None, path: Path) -> int | None:
+    """The number of channels; a file that states another one than was asked for is of other data."""
+    if asked is not None and stated is not None and asked != stated:
+        raise refused(
+            path,
+            f"states {stated} units, expected {asked}, the number of inputs",
+            fix="give data made for this graph, or a graph with as many inputs",
+        )
+    return stated if asked is None else asked
+
+
+def _grouped(array: NDArray[Any], path: Path) -> NDArray[np.int64]:
+    """Groups as integers; texts are numbered in sorted order."""
+    if array.dtype.kind not in "OSU":
+        return _whole(array, path, "groups", "NB503")
+    names = [x.decode("utf-8", "replace") if isinstance(x, bytes) else str(x) for x in array.reshape(-1)]
+    number = {name: at for at, name in enumerate(sorted(set(names)))}
+    return np.array([number[name] for name in names], dtype=np.int64).reshape(array.shape)
 
 
 def _duration(times: NDArray[np.float64], stated: float | None, asked: float | None, path: Path) -> float:

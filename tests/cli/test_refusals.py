@@ -122,7 +122,7 @@ def test_a_bug_keeps_its_traceback_in_a_file(
     def broken(*arguments: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("nirbridge.cli.inputs.read_graph", broken)
+    monkeypatch.setattr("nirbridge.cli.inputs.lint_graph", broken)
     result = call("inspect", graph, "--json")
     assert (result.code, result.out) == (1, "")
     assert "error[NB000]" in result.err
@@ -152,7 +152,7 @@ def test_a_file_that_may_not_be_read_is_no_bug(
     def denied(*arguments: object) -> None:
         raise PermissionError(13, "Permission denied", "net.nir")
 
-    monkeypatch.setattr("nirbridge.cli.inputs.read_graph", denied)
+    monkeypatch.setattr("nirbridge.cli.inputs.lint_graph", denied)
     result = call("inspect", graph)
     assert result.code == 3
     assert "error[NB001] net.nir: Permission denied" in result.err

@@ -170,4 +170,4 @@ def test_too_many_steps_are_refused_before_anything_is_allocated(graph):
     late = Spikes(np.array([1e9]), np.array([0]), np.array([0, 1]), 20, 1e12)
     with pytest.raises(BadInput, match="steps") as caught:
         run(graph, parse("targets", "reference"), Dataset(late))
-    assert caught.value.code == "NB502"
+    assert caught.value.code == "NB512"
