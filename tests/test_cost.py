@@ -19,6 +19,7 @@ from nirbridge.cost import (
     load,
     load_file,
     over_corners,
+    total_of,
     worst_basis,
 )
 from nirbridge.errors import BadInput
@@ -204,3 +205,25 @@ def test_static_share_and_json() -> None:
     data = json.loads(json.dumps(cost().as_dict()))
     assert data["schema"] == "nirbridge.cost/1"
     assert data["energy_terms"][2]["value"] is None
+
+
+def claim(name: str, value: float | None, basis: str, source: str) -> Term:
+    rest: Any = {"quantity": 1.0, "quantity_unit": "1", "coefficient": None, "low": value, "high": value}
+    return Term(name=name, kind="dynamic", value=value, **rest, unit="J", basis=basis, source=source)  # type: ignore[arg-type]
+
+
+def test_basis_and_source_of_a_total_are_those_of_one_term() -> None:
+    terms = [
+        claim("base", 8.0, "published", "a paper"),
+        claim("small", 0.6, "assumed", "a guess"),
+        claim("larger", 1.0, "assumed", "another guess"),
+        claim("light", 0.4, "assumed", "a third"),
+        claim("unknown", None, "assumed", "unknown"),
+    ]
+    found = total_of(Interval(10.0, 9.0, 12.0), terms, "J", per="sample")
+    assert (found.basis, found.source) == ("assumed", "larger: another guess")
+    assert (found.value, found.low, found.high, found.unit, found.per) == (10.0, 9.0, 12.0, "J", "sample")
+    without = total_of(Interval(10.0, 9.0, 12.0), [terms[0], terms[3]], "J", per="sample")
+    assert (without.basis, without.source) == ("published", "base: a paper")  # 4 % do not count
+    nothing = total_of(Interval(0.0, 0.0, 0.0), terms[4:], "J", per="batch")
+    assert (nothing.basis, nothing.source) == ("assumed", "unknown: unknown")

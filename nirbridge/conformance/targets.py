@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from math import isclose
 from typing import Any
 
 import nir
 import numpy as np
 
 from nirbridge.analysis import agreement
+from nirbridge.cost import Term, Total, load
 from nirbridge.graph import digest, read_metadata
 from nirbridge.network import build
 from nirbridge.passes import Pipeline
@@ -34,20 +37,32 @@ def _require(condition: bool, message: str) -> None:
         raise AssertionError(message)
 
 
+def _watched(graph: nir.NIRGraph, traces: bool) -> list[str]:
+    """Every spiking node, with its membrane where traces are asked for."""
+    nodes = _spiking(graph)
+    return [*nodes, *(f"{name}:v" for name in nodes)] if traces else nodes
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal spikes, or equal arrays, bit for bit; never one of each kind."""
+    if isinstance(a, Spikes) != isinstance(b, Spikes):
+        return False
+    if not isinstance(a, Spikes):
+        return a is b or np.array_equal(a, b, equal_nan=True)
+    fields = ("times", "units", "offsets", "n_units")
+    graded = (a.values is None) == (b.values is None) and np.array_equal(
+        [] if a.values is None else a.values, [] if b.values is None else b.values
+    )
+    return graded and all(np.array_equal(getattr(a, f), getattr(b, f)) for f in fields)
+
+
 def _equal(a: Recording, b: Recording, what: str) -> None:
-    """Same spikes, outputs and counts, bit for bit."""
-    for name in a.spikes:
-        same = np.array_equal(a.spikes[name].times, b.spikes[name].times) and np.array_equal(
-            a.spikes[name].units, b.spikes[name].units
-        )
-        _require(
-            same and np.array_equal(a.spikes[name].offsets, b.spikes[name].offsets),
-            f"{what}: spikes of '{name}'",
-        )
-    if isinstance(a.output, Spikes) or isinstance(b.output, Spikes):
-        _require(isinstance(a.output, Spikes) and isinstance(b.output, Spikes), f"{what}: kind of output")
-    else:
-        _require(np.array_equal(a.output, b.output), f"{what}: output")
+    """Same spikes, traces, outputs and counts, bit for bit."""
+    _require(_same(a.output, b.output), f"{what}: output")
+    for kind, mine, other in (("spikes", a.spikes, b.spikes), ("trace", a.traces, b.traces)):
+        _require(set(mine) == set(other), f"{what}: other nodes have a {kind}")
+        for name in mine:
+            _require(_same(mine[name], other[name]), f"{what}: {kind} of '{name}'")
     for name, keys in a.counts.items():
         for key, values in keys.items():
             _require(np.array_equal(values, b.counts[name][key]), f"{what}: count '{key}' of '{name}'")
@@ -65,22 +80,27 @@ def check_no_input_no_spikes(target: Target, graph: nir.NIRGraph, spikes: Spikes
     recording = _program(target, graph).run(quiet, record=_spiking(graph))
     for name, found in recording.spikes.items():
         _require(len(found.times) == 0, f"'{name}' spikes {len(found.times)} times without input")
-    if not isinstance(recording.output, Spikes):
-        _require(not np.any(recording.output), "the output moves without input")
+    output = recording.output
+    if isinstance(output, Spikes):
+        _require(len(output.times) == 0, f"the output spikes {len(output.times)} times without input")
+    else:
+        _require(not np.any(output), "the output moves without input")
 
 
-def check_batch_equals_samples(target: Target, graph: nir.NIRGraph, spikes: Spikes) -> None:
-    """A batch gives what its samples give one by one."""
+def check_batch_equals_samples(
+    target: Target, graph: nir.NIRGraph, spikes: Spikes, *, traces: bool = False
+) -> None:
+    """A batch gives what its samples give one by one; ``traces``: every "node:v" too."""
     program = _program(target, graph)
-    record = _spiking(graph)
+    record = _watched(graph, traces)
     whole = program.run(spikes, record=record)
     parts = [program.run(spikes.select([b]), record=record) for b in range(spikes.n_samples)]
     _equal(whole, Recording.join(parts), "batch against samples")
 
 
-def check_repeatable(target: Target, graph: nir.NIRGraph, spikes: Spikes) -> None:
-    """The same run twice, and on a freshly compiled program, gives the same bits."""
-    record = _spiking(graph)
+def check_repeatable(target: Target, graph: nir.NIRGraph, spikes: Spikes, *, traces: bool = False) -> None:
+    """Two runs, and one of a fresh program, give the same bits; ``traces``: every "node:v" too."""
+    record = _watched(graph, traces)
     program = _program(target, graph)
     first = program.run(spikes, record=record)
     _equal(first, program.run(spikes, record=record), "second run")
@@ -140,23 +160,51 @@ def check_placement(target: Target, graph: nir.NIRGraph) -> None:
 
 
 def check_cost(target: Target, graph: nir.NIRGraph, spikes: Spikes) -> None:
-    """Every figure has a basis and a source, lies inside its interval, and terms add up to the energy."""
+    """Every figure has a basis and a source, lies inside its interval, and terms add up to the totals.
+
+    Where the target's package ships a ``coefficients.json``, a term's value is its quantity times the
+    coefficient that it names, which that file or the cost's scenario holds.
+    """
     program = _program(target, graph)
     cost = program.cost(program.run(spikes))
-    totals = [t for t in (cost.energy, cost.latency) if t is not None]
-    for total in totals:
-        _require(total.low <= total.value <= total.high, f"{total.value} lies outside its interval")
-        _require(bool(total.source), "a total without a source")
-    for term in (*cost.energy_terms, *cost.latency_terms):
-        _require(bool(term.source) and bool(term.basis), f"term '{term.name}' has no basis or source")
-        if term.value is not None and term.low is not None and term.high is not None:
-            _require(term.low <= term.value <= term.high, f"term '{term.name}' lies outside its interval")
+    known = _coefficients(target)
+    for total, terms in ((cost.energy, cost.energy_terms), (cost.latency, cost.latency_terms)):
+        if total is not None:
+            _require(total.low <= total.value <= total.high, f"{total.value} lies outside its interval")
+            _require(bool(total.source), "a total without a source")
+        for term in terms:
+            _check_term(term, None if known is None else {**cost.scenario, **known})
     if cost.energy is not None:
-        total_value = sum(term.value or 0.0 for term in cost.energy_terms)
-        _require(
-            abs(total_value - cost.energy.value) <= 1e-6 * abs(cost.energy.value),
-            "terms do not add up to the energy",
-        )
+        _require(_adds_up(cost.energy, cost.energy_terms), "terms do not add up to the energy")
+    if cost.latency_terms:
+        _require(_adds_up(cost.latency, cost.latency_terms), "terms do not add up to the latency")
+
+
+def _check_term(term: Term, known: Mapping[str, Any] | None) -> None:
+    _require(bool(term.source) and bool(term.basis), f"term '{term.name}' has no basis or source")
+    if term.value is None:
+        return
+    if term.low is not None and term.high is not None:
+        _require(term.low <= term.value <= term.high, f"term '{term.name}' lies outside its interval")
+    if known is None or term.coefficient is None:
+        return
+    name = f"term '{term.name}'"
+    _require(term.coefficient in known, f"{name} names the unknown coefficient '{term.coefficient}'")
+    _require(term.quantity is not None, f"{name} has a value and no quantity")
+    product = (term.quantity or 0.0) * float(known[term.coefficient])
+    _require(isclose(product, term.value, rel_tol=1e-6), f"{name} is no quantity times '{term.coefficient}'")
+
+
+def _adds_up(total: Total, terms: Sequence[Term]) -> bool:
+    return isclose(sum(term.value or 0.0 for term in terms), total.value, rel_tol=1e-6)
+
+
+def _coefficients(target: Target) -> Mapping[str, float] | None:
+    """Central values [SI] of the target's package; None where it ships no file."""
+    try:
+        return load(type(target).__module__.partition(".")[0]).corner_values()["central"]
+    except (OSError, ImportError, TypeError):
+        return None
 
 
 def check_agrees_with_reference(

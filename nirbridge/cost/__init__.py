@@ -2,6 +2,7 @@
 
 from nirbridge.cost.coefficients import Coefficients, load, load_file
 from nirbridge.cost.corners import Interval, over_corners, worst_basis
+from nirbridge.cost.totals import total_of, weakest_term
 from nirbridge.cost.types import Basis, Cost, Residual, Term, Total
 
 __all__ = [
@@ -15,5 +16,7 @@ __all__ = [
     "load",
     "load_file",
     "over_corners",
+    "total_of",
+    "weakest_term",
     "worst_basis",
 ]

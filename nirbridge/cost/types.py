@@ -23,6 +23,8 @@ class Term:
     kind: Literal["static", "dynamic"]
     quantity: float | None
     quantity_unit: str
+    # as the device's file or the scenario names it, at its central value in SI units; None where no single
+    # one multiplies the quantity (``note`` says why)
     coefficient: str | None
     value: float | None
     low: float | None

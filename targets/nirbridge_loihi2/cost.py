@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nirbridge.cost import Cost, Interval, Residual, Term, Total, over_corners, worst_basis
+from nirbridge.cost import Cost, Interval, Residual, Term, over_corners, total_of, worst_basis
 from nirbridge.recording import Recording
 from nirbridge_loihi2 import timing
 
@@ -20,24 +20,33 @@ OUTSIDE_ENERGY, OUTSIDE_LATENCY = 0.40, 0.30  # assumed bands outside the fitted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """Mean per sample: ticks, synaptic operations, neuron updates, messages, and by corner the work [s]."""
+    """Mean per sample: ticks, synaptic operations, neuron updates, messages.
+
+    bound: by corner what t_0, t_s, t_n and t_m multiply in the steps that they bind.
+    """
 
     cores: int
     ticks: float
     synops: float
     updates: float
     messages: float
-    work: Mapping[str, float]
+    bound: Mapping[str, tuple[float, ...]]
     busy_steps: float
 
     def seconds(self, values: Mapping[str, float]) -> dict[str, float]:
         """Terms of a sample's time [s] in the corner that these coefficients are."""
-        work = self.work[timing.corner_names()[timing.time_constants(values)]]
-        base = values["t_0"] * self.ticks
+        amounts = self.amounts(timing.corner_names()[timing.time_constants(values)])
+        return {name: values[coefficient] * amounts[name] for name, (coefficient, _) in _LATENCY.items()}
+
+    def amounts(self, corner: str) -> dict[str, float]:
+        """What the coefficient of every term of the time multiplies."""
+        steps, synops, neurons, messages = self.bound[corner]
         return {
-            "base": base,
-            "used-cores": values["t_c"] * self.cores * self.ticks,
-            "synaptic-ops": max(round(work - base, 12), 0.0),  # work is kept in whole picoseconds
+            "base": steps,
+            "used-cores": self.cores * self.ticks,
+            "synaptic-ops": synops,
+            "neuron-updates": neurons,
+            "spike-transport": messages,
         }
 
     def joules(self, values: Mapping[str, float], scope: StaticScope) -> dict[str, float]:
@@ -70,7 +79,10 @@ def activity_of(recording: Recording, cores: int) -> Activity:
         synops=total("synops"),
         updates=total("updates"),
         messages=total("loihi2_messages"),
-        work={c: total(f"loihi2_work_ps_{c}") / timing.PICO for c in timing.coefficients().corner_values()},
+        bound={
+            corner: tuple(total(f"loihi2_bound_{what}_{corner}") for what in timing.BOUND)
+            for corner in timing.coefficients().corner_values()
+        },
         busy_steps=total("loihi2_busy_steps"),
     )
 
@@ -90,15 +102,15 @@ def chip_cost(recording: Recording, cores: int, scope: StaticScope, board: str) 
     held_out = {fit.quantity: _held_out(fit.held_out) for fit in data.fits}
     latency = latency.widened(OUTSIDE_LATENCY if activity.busy_steps else held_out["latency"])
     energy = energy.widened(OUTSIDE_ENERGY if outside else held_out["dynamic"])
-    amounts = _amounts(activity, latency.value, scope)
+    amounts, counts = _amounts(activity, latency.value, scope), activity.amounts("central")
     latency_terms = tuple(
-        _term(name, value, "s", *_LATENCY[name], activity.ticks) for name, value in each_s.items()
+        _term(name, value, "s", *_LATENCY[name], counts[name]) for name, value in each_s.items()
     )
     energy_terms = tuple(_term(name, value, "J", *amounts[name]) for name, value in each_j.items())
     return Cost(
         target="loihi2",
-        energy=_total(energy, energy_terms, "J"),
-        latency=_total(latency, latency_terms, "s"),
+        energy=total_of(energy, energy_terms, "J", per="sample"),
+        latency=total_of(latency, latency_terms, "s", per="sample"),
         energy_terms=energy_terms,
         latency_terms=latency_terms,
         scope="attributed" if scope == "attributed" else "chip",
@@ -110,16 +122,21 @@ def chip_cost(recording: Recording, cores: int, scope: StaticScope, board: str) 
         residuals=residuals(),
         notes=(
             "bit-accurate to Lava's fixed-point process models, not to silicon",
+            "a step lasts as long as the largest of t_0, t_s·synops, t_n·neurons, t_m·messages of any core "
+            "(it binds): the step counts in that term of the latency only",
             "dynamic-floor is power while running (P_0): the published dynamic figures contain it",
             "outside the fitted workloads energy is ±40 % (assumed), latency ±30 % where work binds",
         ),
     )
 
 
+# a step lasts as long as the largest product: its count stands in that term alone
 _LATENCY: dict[str, tuple[str, str]] = {
-    "base": ("t_0", "step"),
-    "used-cores": ("t_c", "step"),
-    "synaptic-ops": ("t_s", "step"),
+    "base": ("t_0", "floor step"),
+    "used-cores": ("t_c", "core step"),
+    "synaptic-ops": ("t_s", "binding synop"),
+    "neuron-updates": ("t_n", "binding update"),
+    "spike-transport": ("t_m", "binding message"),
 }
 
 
@@ -140,7 +157,7 @@ def _term(
 ) -> Term:
     data = timing.coefficients()
     basis = data.basis_of(coefficient)
-    if kind.endswith("s"):  # the seconds are themselves modelled
+    if kind in ("s", "core s"):  # the seconds are themselves modelled
         basis = worst_basis([basis, "fitted"])
     return Term(
         name=name,
@@ -157,20 +174,6 @@ def _term(
     )
 
 
-def _total(value: Interval, terms: tuple[Term, ...], unit: Literal["J", "s"]) -> Total:
-    heavy = [t for t in terms if (t.value or 0.0) >= 0.05 * value.value] or list(terms)
-    first = max(terms, key=lambda t: t.value or 0.0)
-    return Total(
-        value=value.value,
-        low=value.low,
-        high=value.high,
-        unit=unit,
-        basis=worst_basis(t.basis for t in heavy),
-        source=first.source,
-        per="sample",
-    )
-
-
 def _held_out(rows: list[dict[str, Any]]) -> float:
     return max((abs(x) / 100 for row in rows for x in row.get("range_pct", [row["error_pct"]])), default=0.0)
 
@@ -183,8 +186,8 @@ def published_activity(inputs: Mapping[str, Any]) -> Activity:
     steps = float(inputs["steps"])
     busiest = np.array(inputs.get("busiest_synops", [0]), dtype=np.int64)
     idle = np.zeros_like(busiest)
-    work = {
-        corner: steps * float(timing.work_seconds(values, busiest, idle, 0).mean())
+    bound = {
+        corner: tuple(steps * timing.binding(values, busiest, idle, 0).mean(axis=1))
         for corner, values in timing.coefficients().corner_values().items()
     }
     return Activity(
@@ -193,7 +196,7 @@ def published_activity(inputs: Mapping[str, Any]) -> Activity:
         synops=float(inputs.get("synops", 0)),
         updates=float(inputs.get("neurons", 0)) * steps,
         messages=float(inputs.get("messages", 0)),
-        work=work,
+        bound=bound,
         busy_steps=0.0,
     )
 

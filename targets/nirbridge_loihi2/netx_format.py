@@ -24,6 +24,9 @@ class NetxFormat:
     def read(self, path: Path) -> nir.NIRGraph:
         """The network as a graph whose unit of time is the step (dt 1); see `to_graph`.
 
+        Warning: a `.net` file does not say how long a step lasts. Its graph carries the metadata key
+        ``in_steps``; until ``--dt SECONDS`` is stated, data and time constants are in steps, so data in
+        seconds must not be fed to it.
         Raises `BadInput` for a damaged file and for weights or fields that the chip cannot hold.
         """
         found = read_net(path)

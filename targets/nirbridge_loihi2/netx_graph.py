@@ -1,6 +1,7 @@
 """A NetX network as a NIR graph that keeps every integer: weights are the integers, θ is vThMant.
 
-A `.net` file says no dt: the graph's unit of time is the step and dt is 1. One weight step is one unit
+A `.net` file says no dt: the graph's unit of time is the step and dt is 1, which its metadata mark with
+``"in_steps": true`` (a dt stated later becomes the unit of time too). One weight step is one unit
 of V (v = 64·V), and every synapse costs a step (semantics field feedforward_delay 1).
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.errors import Unsupported
-from nirbridge.graph import make
+from nirbridge.graph import make, read_metadata, write_metadata
 from nirbridge.graph.delays import KEY as DELAY
 from nirbridge.graph.quantization import KEY as QUANTIZED
 from nirbridge.graph.quantization import Quantization
@@ -66,7 +67,14 @@ def to_graph(network: IntegerNetwork) -> nir.NIRGraph:
             edges += [(source, weight), (weight, name)]
     nodes["output"] = nir.Output({"output": np.array(network.layers[-1].shape)})
     edges.append((names[len(network.layers) - 1], "output"))
-    return with_semantics(make(nodes, edges), Semantics(dt=1.0, feedforward_delay=1))
+    return _in_steps(with_semantics(make(nodes, edges), Semantics(dt=1.0, feedforward_delay=1)))
+
+
+def _in_steps(graph: nir.NIRGraph) -> nir.NIRGraph:
+    """The graph, marked: its times are in steps, and a step has no length in seconds yet."""
+    metadata = read_metadata(graph)
+    assert metadata is not None
+    return write_metadata(graph, metadata.model_copy(update={"in_steps": True}))
 
 
 def _input_shape(network: IntegerNetwork) -> tuple[int, ...]:

@@ -67,7 +67,7 @@ def chain_of(network: Network) -> Chain:
     inputs = network.of_kind("input")
     if len(inputs) != 1 or not network.neurons:
         raise _refuse("NB202", "the graph", f"{len(inputs)} Inputs and {len(network.neurons)} neuron nodes",
-                      "a NetX file has one input and a chain of layers")  # fmt: skip
+                      "give it one input and a chain of layers")  # fmt: skip
     place = {inputs[0]: INPUT}
     layers: list[Layer] = []
     connections: list[Connection] = []
@@ -84,7 +84,7 @@ def chain_of(network: Network) -> Chain:
             if term.source not in (before, at):
                 raise _refuse(
                     "NB202", _label(p), f"is fed by '{network.populations[term.source].name}'",
-                    "each layer of a NetX file is fed by the one before it and by itself",
+                    "let each layer be fed by the one before it and by itself",
                 )  # fmt: skip
             connections.append(_connection(term, weight, place))
         before = at
@@ -99,7 +99,7 @@ def _label(p: Population) -> str:
 
 
 def _refuse(code: str, where: str, found: str, fix: str) -> Unsupported:
-    return Unsupported(f"{where}: {found}; a NetX file cannot hold it", code=code, fix=fix)
+    return Unsupported(f"{where}: {found}; a chain of integer layers cannot hold it", code=code, fix=fix)
 
 
 def _chain(network: Network, start: int) -> list[int]:
@@ -115,7 +115,7 @@ def _chain(network: Network, start: int) -> list[int]:
         if len(following) != 1:
             name = network.populations[here].name
             raise _refuse("NB202", f"node '{name}'", f"feeds {len(following)} layers that nothing else feeds",
-                          "give it exactly one: a NetX file is a chain")  # fmt: skip
+                          "give it exactly one: layers stand in a chain")  # fmt: skip
         here = following[0]
         order.append(here)
     return order

@@ -71,25 +71,24 @@ def measure(found: Run) -> Measured:
     neurons = sum(p.demand.size + p.dummies for p in parts)
     busiest = max(p.held(0) for p in parts)
     synops, messages = outcome.busy[late, 0], outcome.busy[late, 1]
-    work = {
-        corner: timing.work_seconds(values, synops, messages, busiest)
-        for corner, values in timing.coefficients().corner_values().items()
-    }
+    corners = timing.coefficients().corner_values()
+    bound = {name: timing.binding(values, synops, messages, busiest) for name, values in corners.items()}
     activity = Activity(
         cores=sum(p.cores for p in parts),
         ticks=1.0,
         synops=float(cores[late].sum(axis=1).mean()),
         updates=float(neurons),
         messages=float(outcome.activity[late, 2 * n_layers : 3 * n_layers].sum(axis=1).mean()),
-        work={corner: float(seconds.mean()) for corner, seconds in work.items()},
+        bound={name: tuple(counts.mean(axis=1)) for name, counts in bound.items()},
         busy_steps=1.0,
     )
     data = timing.coefficients()
     _, latency = over_corners(data, activity.seconds)
     _, dynamic = over_corners(data, lambda values: _dynamic(activity, values))
-    share = data.corner_values()["central"]["t_c"] * activity.cores
+    central = corners["central"]
+    seconds = np.array(timing.time_constants(central)) @ bound["central"] + central["t_c"] * activity.cores
     step = np.arange(steps)[late] + 1
-    phases = {k: float(work["central"][step % 4 == k].mean() + share) for k in range(4)}
+    phases = {k: float(seconds[step % 4 == k].mean()) for k in range(4)}
     return Measured(cores, neurons, latency, dynamic, phases)
 
 

@@ -240,18 +240,20 @@ class Loihi2Program:
         return counts
 
     def _work(self, outcomes: Sequence[Outcome]) -> Counts:
-        """Time above the cores' share, Σ_t max(t_0, …) in picoseconds, for every corner; chip-wide."""
+        """What each time constant multiplies in the steps that it bounds, for every corner; chip-wide."""
         most = max(core.neurons for core in self.placement.cores)
         corners = timing.coefficients().corner_values()
-        names = [f"loihi2_work_ps_{corner}" for corner in corners]
-        rows = np.zeros((len(outcomes), len(names) + 2), np.int64)
+        names = [f"loihi2_bound_{what}_{corner}" for corner in corners for what in timing.BOUND]
+        found: Counts = {name: np.zeros(len(outcomes), np.int64) for name in names}
+        found["loihi2_busiest_synops"] = np.zeros(len(outcomes), np.int64)
+        found["loihi2_busy_steps"] = np.zeros(len(outcomes), np.int64)
         for b, outcome in enumerate(outcomes):
-            synops, messages = outcome.busy.T
-            for at, values in enumerate(corners.values()):
-                seconds = timing.work_seconds(values, synops, messages, most)
-                rows[b, at] = round(float(seconds.sum()) * timing.PICO)
-                if at == 0:
-                    rows[b, -1] = int(np.count_nonzero(seconds > values["t_0"]))
-            rows[b, -2] = synops.sum()
-        columns = [*names, "loihi2_busiest_synops", "loihi2_busy_steps"]
-        return {name: rows[:, at] for at, name in enumerate(columns)}
+            synops, messages = outcome.busy.T.astype(np.int64)
+            for corner, values in corners.items():
+                bound = timing.binding(values, synops, messages, most)
+                for what, row in zip(timing.BOUND, bound, strict=True):
+                    found[f"loihi2_bound_{what}_{corner}"][b] = row.sum()
+                if corner == "central":
+                    found["loihi2_busy_steps"][b] = np.count_nonzero(bound[0] == 0)
+            found["loihi2_busiest_synops"][b] = synops.sum()
+        return found

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args, get_type_hints
 
 import nir
 
-from nirbridge.errors import DoesNotFit, Finding, NirbridgeError, Unsupported
+from nirbridge.errors import DoesNotFit, Finding, NirbridgeError, Unsupported, UsageError
 from nirbridge.graph import inline
 from nirbridge.graph.delays import fold, is_folded
 from nirbridge.network import Network, build
@@ -51,6 +51,16 @@ class Loihi2:
     neurons_per_core: int = NEURONS_PER_CORE
     threads: int = 0
     name: ClassVar[str] = "loihi2"
+
+    def __post_init__(self) -> None:
+        for field, hint in get_type_hints(Loihi2).items():
+            choices = get_args(hint) if getattr(hint, "__origin__", None) is Literal else ()
+            if choices and getattr(self, field) not in choices:
+                raise _bad_option(field, getattr(self, field), f"one of {', '.join(choices)}")
+        if not self.threads >= 0:
+            raise _bad_option("threads", self.threads, "at least 0")
+        if not 1 <= self.neurons_per_core <= NEURONS_PER_CORE:
+            raise _bad_option("neurons_per_core", self.neurons_per_core, f"1 to {NEURONS_PER_CORE}")
 
     def passes(self, graph: nir.NIRGraph) -> Sequence[Pass]:
         """What the chip's integers need, each step a pass: delays in whole steps and per synapse, gains in
@@ -142,3 +152,11 @@ class Loihi2:
     def _placed(self, lowered: Lowered) -> tuple[list[Partition], Placement]:
         parts = [partition(demand, self.split, self.neurons_per_core) for demand in demands(lowered.network)]
         return parts, place(parts, self.board)
+
+
+def _bad_option(field: str, value: object, expected: str) -> UsageError:
+    return UsageError(
+        f"target 'loihi2': option {field} is {value!r}, expected {expected}",
+        code="NB701",
+        fix=f"loihi2:{field}=…",
+    )

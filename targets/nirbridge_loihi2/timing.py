@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nirbridge.cost import Coefficients, load
 
 _CONSTANTS = ("t_0", "t_s", "t_n", "t_m")
-PICO = 1e12
+BOUND = ("steps", "synops", "neurons", "messages")  # what they multiply
 
 
 @cache
@@ -33,14 +33,13 @@ def time_constants(values: Mapping[str, float]) -> tuple[float, ...]:
     return tuple(values[name] for name in _CONSTANTS)
 
 
-def work_seconds(
+def binding(
     values: Mapping[str, float], synops: NDArray[np.int64], messages: NDArray[np.int64], neurons: int
-) -> NDArray[np.float64]:
-    """``max(t_0, …)`` of every step in seconds, without the share of the cores.
+) -> NDArray[np.int64]:
+    """What t_0, t_s, t_n and t_m multiply, (4, steps): in every step only the largest product counts.
 
     synops, messages: (steps,) most on any core; neurons: most on any core.
     """
-    t_0, t_s, t_n, t_m = time_constants(values)
-    floor = max(t_0, t_n * neurons)
-    work: NDArray[np.float64] = np.maximum(floor, np.maximum(t_s * synops, t_m * messages))
-    return work
+    counts = np.stack([np.ones_like(synops), synops, np.full_like(synops, neurons), messages])
+    largest = np.argmax(counts * np.array(time_constants(values))[:, None], axis=0)
+    return np.asarray(np.where(largest == np.arange(4)[:, None], counts, 0), dtype=np.int64)

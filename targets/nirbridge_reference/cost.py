@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Literal
 
-from nirbridge.cost import Coefficients, Cost, Interval, Residual, Term, Total, load, over_corners
-from nirbridge.cost.types import Basis
+from nirbridge.cost import Coefficients, Cost, Interval, Residual, Term, Total, load, over_corners, total_of
 from nirbridge.errors import Unsupported
 from nirbridge.network import Network
 from nirbridge.recording import Recording
@@ -82,77 +82,67 @@ def jetson_cost(network: Network, recording: Recording, batch: int) -> Cost:
         )
     data = coefficients()
     h, steps = sum(hidden), recording.n_steps / 1000.0
-    power = {"base": "p_s", "dynamic-floor": "p_d", "synaptic-ops": "e_bhh", "neuron-updates": "e_bh"}
 
     def latency_terms(c: Mapping[str, float]) -> dict[str, float]:
         return {"launch-floor": c["l_0"] * steps, "work": c["l_bh"] * batch * h * steps}
 
     def energy_terms(c: Mapping[str, float]) -> dict[str, float]:
-        seconds = sum(latency_terms(c).values())
+        seconds = sum(latency_terms(c).values()) / batch
         return {
             "base": c["p_s"] * seconds,
             "dynamic-floor": c["p_d"] * seconds,
-            "neuron-updates": c["e_bh"] * batch * h * steps,
-            "synaptic-ops": c["e_bhh"] * batch * h * h * steps,
+            "neuron-updates": c["e_bh"] * h * steps,
+            "synaptic-ops": c["e_bhh"] * h * h * steps,
         }
 
     each_lat, latency = over_corners(data, latency_terms)
     each, energy = over_corners(data, energy_terms)
     band = {fit.quantity: max(abs(x) for x in fit.leave_one_out_band_pct) / 100 for fit in data.fits}
     latency, energy = latency.widened(band["latency"]), energy.widened(band["total"])
-    extrapolated = not (256 <= h <= 1024 and (batch == 1 or 64 <= batch <= 128) and batch * h <= 65536)
-    source = data.sources["KWS"].cite
-
-    def term(name: str, value: Interval, unit: str, coefficient: str) -> Term:
-        return Term(
-            name=name,
-            kind="static" if name == "base" else "dynamic",
-            quantity=latency.value if unit == "J" and coefficient in ("p_s", "p_d") else float(batch * h),
-            quantity_unit="s" if coefficient in ("p_s", "p_d") else "neuron",
-            coefficient=coefficient,
-            value=value.value / (batch if unit == "J" else 1),
-            low=value.low / (batch if unit == "J" else 1),
-            high=value.high / (batch if unit == "J" else 1),
-            unit="J" if unit == "J" else "s",
-            basis="fitted",
-            source=source,
-        )
-
-    basis: Basis = "fitted"
-    per_sample = energy.scaled(1 / batch)
+    amounts = {
+        "launch-floor": ("l_0", steps, "10³ steps"),
+        "work": ("l_bh", batch * h * steps, "10³ neuron steps"),
+        "base": ("p_s", latency.value / batch, "s"),
+        "dynamic-floor": ("p_d", latency.value / batch, "s"),
+        "neuron-updates": ("e_bh", h * steps, "10³ neuron steps"),
+        "synaptic-ops": ("e_bhh", h * h * steps, "10³ neuron² steps"),
+    }
+    time_rows = tuple(_fitted(name, value, "s", *amounts[name]) for name, value in each_lat.items())
+    energy_rows = tuple(_fitted(name, value, "J", *amounts[name]) for name, value in each.items())
     return Cost(
         target="reference:device=jetson-orin-nano",
-        energy=Total(
-            value=per_sample.value,
-            low=per_sample.low,
-            high=per_sample.high,
-            unit="J",
-            basis=basis,
-            source=source,
-            per="sample",
-        ),
-        latency=Total(
-            value=latency.value,
-            low=latency.low,
-            high=latency.high,
-            unit="s",
-            basis=basis,
-            source=source,
-            per="batch",
-        ),
-        energy_terms=tuple(term(name, value, "J", power[name]) for name, value in each.items()),
-        latency_terms=tuple(
-            term(name, value, "s", "l_0" if name == "launch-floor" else "l_bh")
-            for name, value in each_lat.items()
-        ),
+        energy=total_of(energy, energy_rows, "J", per="sample"),
+        latency=total_of(latency, time_rows, "s", per="batch"),
+        energy_terms=energy_rows,
+        latency_terms=time_rows,
         scope="board",
         batch=batch,
         ticks=recording.ticks,
         tick_s=recording.dt,
         scenario={"device": "jetson-orin-nano", "batch": batch, "steps_of_published_rows": "1000, assumed"},
-        extrapolated=extrapolated,
+        extrapolated=not (256 <= h <= 1024 and (batch == 1 or 64 <= batch <= 128) and batch * h <= 65536),
         residuals=_residuals(data),
         notes=("sparsity does not enter: the board computes every neuron in every step",),
+    )
+
+
+def _fitted(
+    name: str, value: Interval, unit: Literal["J", "s"], coefficient: str, quantity: float, counted: str
+) -> Term:
+    """A term of the board's energy per sample or time per batch."""
+    data = coefficients()
+    return Term(
+        name=name,
+        kind="static" if name == "base" else "dynamic",
+        quantity=quantity,
+        quantity_unit=counted,
+        coefficient=coefficient,
+        value=value.value,
+        low=value.low,
+        high=value.high,
+        unit=unit,
+        basis=data.basis_of(coefficient),
+        source=data.source_of(coefficient),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import nir
 
-from nirbridge.errors import Finding, NirbridgeError, Unsupported
+from nirbridge.errors import Finding, NirbridgeError, Unsupported, UsageError
 from nirbridge.network import build
 from nirbridge.protocols import Pass
 from nirbridge.semantics import semantics_of
@@ -35,6 +35,17 @@ class Reference:
     device: Literal["host", "jetson-orin-nano"] = "host"
     batch: int = 1
     name: ClassVar[str] = "reference"
+
+    def __post_init__(self) -> None:
+        for field, choices in (
+            ("arithmetic", ("float32", "float64", None)),
+            ("device", ("host", "jetson-orin-nano")),
+        ):
+            if getattr(self, field) not in choices:
+                raise _bad_option(field, getattr(self, field), f"one of {', '.join(map(str, choices))}")
+        for field, least in (("threads", 0), ("batch", 1)):
+            if not getattr(self, field) >= least:
+                raise _bad_option(field, getattr(self, field), f"at least {least}")
 
     def passes(self, graph: nir.NIRGraph) -> Sequence[Pass]:
         """None: the reference runs a graph as it is."""
@@ -75,3 +86,11 @@ class Reference:
         if self.arithmetic is not None:
             semantics = replace(semantics, arithmetic=self.arithmetic)
         return lower(build(graph, semantics))
+
+
+def _bad_option(field: str, value: object, expected: str) -> UsageError:
+    return UsageError(
+        f"target 'reference': option {field} is {value!r}, expected {expected}",
+        code="NB701",
+        fix=f"reference:{field}=…",
+    )

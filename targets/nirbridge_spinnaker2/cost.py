@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nirbridge.cost import Cost, Interval, Term, Total, over_corners, worst_basis
+from nirbridge.cost import Cost, Interval, Term, over_corners, total_of
 from nirbridge.cost.types import Basis
 from nirbridge.recording import Recording
 from nirbridge_spinnaker2.lowering import Lowered
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nirbridge_spinnaker2.target import Spinnaker2
 
 CLAIM = "follows the py-spinnaker2 NIR import rules; not bit-accurate to silicon; cycle costs are assumed"
+LOCKED = "latency is ticks × tick_s by definition: no interval"
 CHOSEN = "chosen after seeing the target: the match with the published run is a consistency check"
 ALTERNATIVES: tuple[tuple[str, IdlePolicy], ...] = (
     ("unused PEs off", "off"),
@@ -48,43 +49,19 @@ def cost_of(lowered: Lowered, part: Partition, target: Spinnaker2, recording: Re
 
     each, energy = over_corners(coefficients(), terms)
     central = coefficients().corner_values()["central"]
-    duty = [b / (clock(central, scenario) * seconds) if seconds else 0.0 for b in busy(central)]
-    energy_rows = _energy_terms(each, scenario, seconds, len(slices), sum(busy(central)))
-    heavy = [t.basis for t in energy_rows if (t.value or 0.0) >= 0.05 * energy.value]
-    tick = "ticks × tick_s: the PEs are locked to the tick"
-    latency = Total(
-        value=seconds, low=seconds, high=seconds, unit="s", basis="assumed", source=tick, per="sample"
-    )
-    notes = [CLAIM, *_tick_notes(energy, each, duty, ticks, target)]
+    available = clock(central, scenario) * seconds
+    duty = [b / available if seconds else 0.0 for b in busy(central)]
+    cycles = sum(min(b, available) for b in busy(central))
+    energy_rows = _energy_terms(each, scenario, seconds, len(slices), cycles)
+    time_row = _time_term(ticks, seconds)
+    notes = [CLAIM, LOCKED, *_tick_notes(energy, each, duty, ticks, target)]
     notes.append(_alternatives(central, busy(central), scenario, seconds))
     return Cost(
         target="spinnaker2",
-        energy=Total(
-            value=energy.value,
-            low=energy.low,
-            high=energy.high,
-            unit="J",
-            basis=worst_basis(heavy or ["assumed"]),
-            source=coefficients().source_of("base"),
-            per="sample",
-        ),
-        latency=latency,
+        energy=total_of(energy, energy_rows, "J", per="sample"),
+        latency=total_of(Interval(seconds, seconds, seconds), [time_row], "s", per="sample"),
         energy_terms=tuple(energy_rows),
-        latency_terms=(
-            Term(
-                name="ticks",
-                kind="static",
-                quantity=float(ticks),
-                quantity_unit="tick",
-                coefficient="tick_s",
-                value=seconds,
-                low=seconds,
-                high=seconds,
-                unit="s",
-                basis="assumed",
-                source="option tick_s",
-            ),
-        ),
+        latency_terms=(time_row,),
         scope="board" if scenario.board_mw > 0 else "chip",
         batch=1,
         ticks=ticks,
@@ -102,6 +79,22 @@ def cost_of(lowered: Lowered, part: Partition, target: Spinnaker2, recording: Re
     )
 
 
+def _time_term(ticks: int, seconds: float) -> Term:
+    return Term(
+        name="ticks",
+        kind="static",
+        quantity=float(ticks),
+        quantity_unit="tick",
+        coefficient="tick_s",
+        value=seconds,
+        low=seconds,
+        high=seconds,
+        unit="s",
+        basis="assumed",
+        source="option tick_s: the PEs are locked to the tick",
+    )
+
+
 def _slices(lowered: Lowered, part: Partition, recording: Recording) -> list[tuple[int, float]]:
     """(neurons, mean synops of a sample) of every used PE."""
     result = []
@@ -115,25 +108,36 @@ def _slices(lowered: Lowered, part: Partition, recording: Recording) -> list[tup
 def _energy_terms(
     each: Mapping[str, Interval], scenario: Scenario, seconds: float, used: int, cycles: float
 ) -> list[Term]:
-    data, suffix = coefficients(), scenario.suffix
+    suffix = scenario.suffix
     idle = None if scenario.idle_pes == "off" else f"sleep_{scenario.idle_pes[6:-1].replace('.', 'v')}"
     pes = PES * scenario.chips - used
-    # coefficient id, quantity and its unit, basis of the term: idle policy and rail are choices,
-    # cycles are modelled
-    rows: dict[str, tuple[str | None, float, str, Basis, str]] = {
+    board, policy = scenario.board_mw, scenario.idle_pes
+    whole = "" if not board else "; no coefficient: two powers in one term"
+    # coefficient id, quantity and its unit, basis of the term and the choice behind it (idle policy and
+    # rail are options, cycles are modelled), note
+    rows: dict[str, tuple[str | None, float, str, Basis, str, str]] = {
         "base": (
-            "base",
-            seconds,
-            "s",
-            "assumed" if scenario.board_mw else "published",
-            f"{scenario.chips} chip(s), all PEs off, and board_mw = {scenario.board_mw:g} mW",
+            None if board else "base",
+            scenario.chips * seconds,
+            "chip s",
+            "assumed" if board else "published",
+            "option board_mw; the chip: " if board else "",
+            f"{scenario.chips} chip(s), all PEs off, and board_mw = {board:g} mW{whole}",
         ),
-        "idle-cores": (idle, pes * seconds, "s", "assumed", f"{pes} unused PEs, {scenario.idle_pes}"),
+        "idle-cores": (
+            idle,
+            pes * seconds,
+            "PE s",
+            "assumed",
+            f"our choice idle_pes={policy}" + ("; a PE: " if idle else ""),
+            f"{pes} unused PEs, {policy}",
+        ),
         "used-cores": (
             f"sleep_{suffix}",
             used * seconds,
-            "s",
+            "PE s",
             "assumed",
+            f"our choice used_rail={scenario.used_rail}; a PE: ",
             f"{used} PEs at {scenario.used_rail}, asleep",
         ),
         "active-cycles": (
@@ -141,6 +145,7 @@ def _energy_terms(
             cycles,
             "cycle",
             "assumed",
+            "our choice of cycles a tick and a neuron; a cycle: ",
             "modelled busy cycles, central corner",
         ),
     }
@@ -156,8 +161,8 @@ def _energy_terms(
             high=value.high,
             unit="J",
             basis=rows[name][3],
-            source=data.source_of("base" if rows[name][0] is None else str(rows[name][0])),
-            note=rows[name][4],
+            source=rows[name][4] + _cited(name, rows[name][0]),
+            note=rows[name][5],
         )
         for name, value in each.items()
     ]
@@ -182,6 +187,12 @@ def _energy_terms(
         )
     ]
     return found
+
+
+def _cited(name: str, coefficient: str | None) -> str:
+    """Citation behind a term; PEs that are off have none."""
+    key = "base" if name == "base" else coefficient
+    return "" if key is None else coefficients().source_of(key)
 
 
 def _tick_notes(

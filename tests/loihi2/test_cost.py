@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from nirbridge_loihi2 import Loihi2
 from nirbridge_loihi2.cost import published_activity, residuals
-from nirbridge_loihi2.timing import coefficients
+from nirbridge_loihi2.timing import binding, coefficients, time_constants
 
 
 @pytest.mark.parametrize(
@@ -94,3 +95,29 @@ def test_scope_chip_is_a_whole_idle_chip(build: SimpleNamespace) -> None:
         a.energy.value + (0.232 - 0.0307 - 0.00046 * 2) * a.latency.value, rel=1e-9
     )
     assert a.extrapolated  # two cores lie outside the published rows
+
+
+def test_the_time_of_a_step_stands_in_the_term_that_binds_it() -> None:
+    values = coefficients().corner_values()["central"]
+    synops, messages = np.array([0, 5000, 100]), np.array([3, 2, 1000])
+    found = binding(values, synops, messages, neurons=50)
+    assert found.tolist() == [[1, 0, 0], [0, 5000, 0], [0, 0, 0], [0, 0, 1000]]
+    t_0, t_s, t_n, t_m = time_constants(values)
+    expected = [max(t_0, t_s * s, t_n * 50, t_m * m) for s, m in zip(synops, messages, strict=True)]
+    assert np.array(time_constants(values)) @ found == pytest.approx(expected)
+    crowded = binding(values, synops, messages, neurons=4000)
+    assert crowded.tolist() == [[0] * 3, [0] * 3, [4000] * 3, [0] * 3]
+
+
+def test_quantities_of_the_latency_are_what_the_coefficients_multiply(build: SimpleNamespace) -> None:
+    program = Loihi2().compile(build.quantised(build.recurrent(n_in=700, n=256, n_out=20)))
+    recording = program.run(build.random_spikes(2, n_in=700, steps=200, rate=0.3))
+    cost = program.cost(recording)
+    terms = {t.name: t for t in cost.latency_terms}
+    busy = recording.counts["input"]["loihi2_busy_steps"].mean()
+    assert busy > 0
+    assert terms["base"].quantity == recording.ticks - busy
+    cores = len(program.placement.cores)
+    assert (terms["used-cores"].quantity, terms["used-cores"].quantity_unit) == (202 * cores, "core step")
+    assert terms["synaptic-ops"].quantity > 0
+    assert sum(t.value for t in cost.latency_terms) == pytest.approx(cost.latency.value)

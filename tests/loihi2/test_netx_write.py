@@ -14,9 +14,10 @@ import pytest
 
 from nirbridge.cli import main
 from nirbridge.errors import BadInput, NirbridgeError, Unsupported
-from nirbridge.graph import digest
+from nirbridge.graph import digest, read_metadata, replace_nodes
 from nirbridge.io import read_graph, write_graph
 from nirbridge.passes import Pipeline
+from nirbridge.semantics import semantics_of, with_dt
 from nirbridge_loihi2 import Loihi2, NetxFormat
 from nirbridge_loihi2.convolution import Window
 from nirbridge_loihi2.layers import INPUT, Connection, IntegerNetwork, Layer, filled
@@ -248,3 +249,27 @@ def test_a_format_refuses_files_that_no_chip_holds(tmp_path: Path) -> None:
         file["layer/3/neuron/vThMant"][()] = (1 << 17) + 1
     with pytest.raises(Unsupported, match=r"NB212.*threshold of 0 to 2\^17"):
         NetxFormat().read(tmp_path / "typed.net")
+
+
+def test_a_file_in_steps_takes_a_stated_dt_and_keeps_its_integers(tmp_path: Path) -> None:
+    path = tmp_path / "a.net"
+    write_net(path, random_network())
+    graph = NetxFormat().read(path)
+    metadata = read_metadata(graph)
+    assert metadata is not None
+    assert (metadata.dt, metadata.time_unit) == (1.0, 1.0)
+    assert (metadata.model_extra or {})["in_steps"] is True
+    stated = with_dt(graph, 1e-3, None)
+    assert (semantics_of(stated).dt, semantics_of(stated).time_unit) == (1e-3, 1e-3)
+    assert_same_integers(to_network(stated), to_network(graph))
+    Loihi2().compile(stated)
+
+
+def test_a_graph_that_is_no_chain_is_refused_in_words_of_the_chip(tmp_path: Path) -> None:
+    path = tmp_path / "a.net"
+    write_net(path, random_network())
+    graph = NetxFormat().read(path)
+    broken = replace_nodes(graph, {"layer2_rec": nir.Linear(np.full((5, 5), 0.5, np.float32))})
+    with pytest.raises(Unsupported, match="a chain of integer layers cannot hold it") as caught:
+        Loihi2().compile(broken)
+    assert "NetX" not in str(caught.value)

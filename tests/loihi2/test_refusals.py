@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import nir
 import numpy as np
 import pytest
 
-from nirbridge.errors import DoesNotFit, Unsupported
+from nirbridge.errors import DoesNotFit, Unsupported, UsageError
 from nirbridge.graph import make, replace_nodes
 from nirbridge.graph.quantization import KEY
 from nirbridge.semantics import with_semantics
@@ -182,3 +183,19 @@ def test_missing_input_weights(build: SimpleNamespace) -> None:
     graph = build.quantised(build.recurrent())
     plain = replace_nodes(graph, {"w_out": nir.Linear(graph.nodes["w_out"].weight)})
     assert codes(plain) == ["NB212"]
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"threads": -1}, "option threads is -1, expected at least 0"),
+        ({"neurons_per_core": 0}, "option neurons_per_core is 0, expected 1 to 4095"),
+        ({"neurons_per_core": -4}, "option neurons_per_core is -4, expected 1 to 4095"),
+        ({"board": "nahuku"}, "option board is 'nahuku', expected one of oheo-gulch"),
+        ({"static_scope": "board"}, "option static_scope is 'board', expected one of attributed, chip"),
+    ],
+)
+def test_options_out_of_range_are_refused(option: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        Loihi2(**option)
+    assert caught.value.code == "NB701"

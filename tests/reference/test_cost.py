@@ -85,3 +85,14 @@ def test_interval_is_the_band_of_the_leave_one_out_fits(run):
     cost = run(device="jetson-orin-nano", batch=1)
     assert cost.latency.high / cost.latency.value == pytest.approx(1.124)
     assert cost.energy.low / cost.energy.value == pytest.approx(1 - 0.111)
+
+
+def test_jetson_quantities_are_per_sample_in_energy_and_per_batch_in_time(run):
+    cost = run(device="jetson-orin-nano", batch=4)
+    found = {t.name: t.quantity for t in (*cost.latency_terms, *cost.energy_terms)}
+    expected = {"launch-floor": 0.06, "work": 4 * 24 * 0.06, "base": cost.latency.value / 4}
+    expected |= {"neuron-updates": 24 * 0.06, "synaptic-ops": 24**2 * 0.06}
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    model = jetson_model(4, 24)
+    assert cost.energy.value == pytest.approx(model["total_j"] * 0.06)
+    assert cost.energy.source.startswith("base: Shoesmith")

@@ -6,7 +6,7 @@ import nir
 import numpy as np
 import pytest
 
-from nirbridge.errors import BadInput, Unsupported
+from nirbridge.errors import BadInput, Unsupported, UsageError
 from nirbridge.graph import make
 from nirbridge.semantics import Semantics, with_semantics
 from nirbridge.spikes import Spikes
@@ -140,3 +140,19 @@ def test_refusals():
     nodes = {**graph.nodes, "w": nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))}
     pooled = make({**nodes, "input": nir.Input(np.array([1, 4, 4]))}, graph.edges, graph.metadata)
     assert Reference().check(pooled)[0].level == "error"
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"threads": -1}, "option threads is -1, expected at least 0"),
+        ({"device": "jetson-orin-nano", "batch": 0}, "option batch is 0, expected at least 1"),
+        ({"batch": -5}, "option batch is -5, expected at least 1"),
+        ({"device": "gpu"}, "option device is 'gpu', expected one of host, jetson-orin-nano"),
+        ({"arithmetic": "int8"}, "option arithmetic is 'int8', expected one of float32"),
+    ],
+)
+def test_options_out_of_range_are_refused(option, words):
+    with pytest.raises(UsageError, match=words) as caught:
+        Reference(**option)
+    assert caught.value.code == "NB701"

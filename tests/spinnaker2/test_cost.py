@@ -140,3 +140,14 @@ def test_coefficients_are_unrounded() -> None:
 def test_json(recurrent: Any, noise: Any) -> None:
     cost, _, _ = cost_of(recurrent, noise)
     assert cost.as_dict()["schema"] == "nirbridge.cost/1"
+
+
+def test_an_assumption_is_not_put_down_to_a_paper(recurrent: Any, noise: Any) -> None:
+    cost, _, _ = cost_of(recurrent, noise)
+    assert cost.energy.basis == "assumed"
+    assert cost.energy.source.startswith("idle-cores: our choice idle_pes=sleep-0.5V; a PE: Scholze")
+    assert "latency is ticks × tick_s by definition: no interval" in cost.notes
+    assert cost.latency.source == "ticks: option tick_s: the PEs are locked to the tick"
+    board, _, _ = cost_of(recurrent, noise, board_mw=80.0)
+    assert board.energy_terms[0].coefficient is None
+    assert "no coefficient" in board.energy_terms[0].note
