@@ -46,6 +46,14 @@ class Finding:
         }
 
 
+class FindingWarning(UserWarning):
+    """A finding of level ``warning`` about something that was read all the same, through `warnings`."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(str(finding))
+        self.finding = finding
+
+
 class NirbridgeError(Exception):
     """An error with a code, a message that says what was found and expected, and the next step."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nirbridge import plugins
 from nirbridge.cli.failure import about, filled_finding
-from nirbridge.errors import BadInput, Finding, NirbridgeError, UsageError, raise_on_errors
+from nirbridge.errors import BadInput, Finding, FindingWarning, NirbridgeError, UsageError, raise_on_errors
 
 if TYPE_CHECKING:
     from nir import NIRGraph
@@ -33,8 +34,9 @@ def graph_of(out: Output, path: Path, dt: float | None = None, unit: str | None 
     scale = time_unit(unit)
     check_dt(dt)
     with about(path):
-        graph = with_dt(read_graph(path), dt, scale)
-        findings = validate(graph)
+        read, noted = read_noting(path)
+        graph = with_dt(read, dt, scale)
+        findings = [*noted, *validate(graph)]
         raise_on_errors(findings, str(path))
     for finding in findings:
         if finding.level == "warning":
@@ -60,6 +62,14 @@ def read_graph(path: Path) -> NIRGraph:
     return found.read(path)
 
 
+def read_noting(path: Path) -> tuple[NIRGraph, list[Finding]]:
+    """As `read_graph`, with what the format warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FindingWarning)
+        graph = read_graph(path)
+    return graph, [w.message.finding for w in caught if isinstance(w.message, FindingWarning)]
+
+
 def lint_graph(path: Path) -> tuple[NIRGraph | None, list[Finding]]:
     """The graph in a file and all findings about it; None where no graph can be made of it."""
     from nirbridge.io import lint_file
@@ -67,8 +77,8 @@ def lint_graph(path: Path) -> tuple[NIRGraph | None, list[Finding]]:
 
     if path.suffix.lower() == ".nir" and not path.is_dir():
         return lint_file(path)
-    graph = read_graph(path)
-    return graph, validate(graph)
+    graph, noted = read_noting(path)
+    return graph, [*noted, *validate(graph)]
 
 
 def format_of(path: Path) -> Format:

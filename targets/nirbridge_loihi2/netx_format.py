@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import nir
 
-from nirbridge.errors import raise_on_errors
+from nirbridge.errors import FindingWarning, raise_on_errors
 from nirbridge_loihi2.netx import read_net
 from nirbridge_loihi2.netx_graph import to_graph
 from nirbridge_loihi2.netx_lower import to_network
@@ -27,10 +28,13 @@ class NetxFormat:
         Warning: a `.net` file does not say how long a step lasts. Its graph carries the metadata key
         ``in_steps``; until ``--dt SECONDS`` is stated, data and time constants are in steps, so data in
         seconds must not be fed to it.
+        Known defects that are reproduced (LOIHI2.md §2) come as `FindingWarning`.
         Raises `BadInput` for a damaged file and for weights or fields that the chip cannot hold.
         """
         found = read_net(path)
         raise_on_errors(found.findings, str(path))
+        for finding in found.findings:
+            warnings.warn(FindingWarning(finding), stacklevel=2)
         return to_graph(found.network)
 
     def write(self, path: Path, graph: nir.NIRGraph) -> None:

@@ -37,7 +37,7 @@ class Reading:
 
     def note(self, code: str, node: str, message: str, *, error: bool = False) -> None:
         level = "error" if error else "warning"
-        text = f"{self.where}: layer {node}: {message}"
+        text = f"layer {node}: {message}"
         self.findings.append(Finding(code=code, level=level, node=node, message=text))  # type: ignore[arg-type]
 
     def refuse(self, code: str, node: str, message: str, fix: str) -> Unsupported:

@@ -273,3 +273,29 @@ def test_a_graph_that_is_no_chain_is_refused_in_words_of_the_chip(tmp_path: Path
     with pytest.raises(Unsupported, match="a chain of integer layers cannot hold it") as caught:
         Loihi2().compile(broken)
     assert "NetX" not in str(caught.value)
+
+
+def test_what_is_ignored_is_a_warning(tmp_path, capsys):
+    """A refractory time has no model here: the file is read, and reader and command say so."""
+    import h5py
+
+    from nirbridge.cli import main
+    from nirbridge.errors import FindingWarning
+    from nirbridge_loihi2 import NetxFormat
+
+    path = tmp_path / "late.net"
+    with h5py.File(path, "w") as file:
+        file["layer/0/type"] = np.bytes_("input")
+        file["layer/0/shape"] = np.array([3])
+        file["layer/1/type"] = np.bytes_("dense")
+        file["layer/1/shape"] = np.array([2])
+        file["layer/1/weight"] = np.array([[1.0, 2, 3], [4, 5, 6]], dtype=np.float32)
+        fields = {"type": np.bytes_("CUBA"), "iDecay": 742, "vDecay": 200, "vThMant": 64, "refDelay": 3}
+        for name, value in fields.items():
+            file[f"layer/1/neuron/{name}"] = value
+    with pytest.warns(FindingWarning, match="refDelay is 3"):
+        NetxFormat().read(path)
+    assert main(["convert", str(path), str(tmp_path / "late.nir")]) == 0
+    said = capsys.readouterr().err
+    assert f"warning[NB205] {path}: layer " in said
+    assert "refDelay is 3" in said
