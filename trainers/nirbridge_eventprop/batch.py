@@ -21,7 +21,7 @@ def run_shard(
     first: Any,
     last: Any,
     offsets: Any,
-    steps: Any,
+    times: Any,
     units: Any,
     labels: Any,
     n_steps: Any,
@@ -54,7 +54,7 @@ def run_shard(
     """Run samples first … last−1 of a batch; stops early at a sample whose spikes exceed ``capacity``.
 
     slope_kind: of mode `step`, or SUBSTEP for that mode. uniform (L+1,): see `substep`.
-    offsets (samples+1,), steps and units (events,): the batch's input events. learn: add the adjoint's
+    offsets (samples+1,), times [s] and units (events,): the batch's input events. learn: add the adjoint's
     sums to ``gradient``. loss (samples,), logits and scores (samples, padded outputs), counts
     (samples, states) spikes of every neuron, clamped (samples,). tape (rows, 3) int32 receives
     (step, layer, neuron) of sample ``first`` where it has rows; tape_rows (1,) their number.
@@ -77,10 +77,15 @@ def run_shard(
         longest = max(longest, offsets[b + 1] - offsets[b])
     events = np.empty(longest, np.int64)
     order = np.empty(longest, np.int64)
+    steps = np.empty(longest, np.int64)
     for b in range(first, last):
         mine = slice(offsets[b], offsets[b + 1])
         mine_units = units[mine]
-        order_events(steps[mine], mine_units, n_steps, n_inputs, start, order)
+        mine_times = times[mine]
+        for e in range(len(mine_units)):  # as `Spikes.steps`, in this thread
+            step = math.floor(mine_times[e] / dt * (1 + 2.0**-23) + 1e-6)
+            steps[e] = min(step, n_steps - 1)
+        order_events(steps[: len(mine_units)], mine_units, n_steps, n_inputs, start, order)
         for e in range(len(mine_units)):
             events[e] = mine_units[order[e]]
         if slope_kind == SUBSTEP:

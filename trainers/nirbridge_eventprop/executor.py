@@ -85,8 +85,6 @@ class Executor:
         n = spikes.n_samples
         width = int(stack.sizes[-1, 1])
         dtype = stack.weights.dtype
-        steps = spikes.steps(dt)
-        units = spikes.units.astype(np.int64)
         given = np.full(n, -1, np.int64) if labels is None else labels
         regular = np.zeros(stack.par.shape[1], dtype) if regular is None else regular
         loss = np.zeros(n)
@@ -104,7 +102,7 @@ class Executor:
             capacity = self._capacity
             while at < end:
                 at, needed = run_shard(
-                    at, end, spikes.offsets, steps, units, given, n_steps, dt, stack.n_inputs,
+                    at, end, spikes.offsets, spikes.times, spikes.units, given, n_steps, dt, stack.n_inputs,
                     stack.n_outputs, stack.sizes, stack.par, weights, omega.astype(dtype), logit_scale,
                     stack.a_mean, stack.c_mean, omega_read, regular, self.uniform, kind, self.slope_floor,
                     learn, capacity, self.gradients[s], loss, logits, scores, counts, clamped, rows,
