@@ -72,7 +72,7 @@ class NirbridgeError(Exception):
         lines = [f"error[{self.code}] {self.message}"]
         if self.fix is not None:
             lines.append(f"  fix: {self.fix}")
-        lines.extend(str(finding) for finding in self.findings if finding.message != self.message)
+        lines.extend(str(finding) for finding in self.findings if not self.message.endswith(finding.message))
         return "\n".join(lines)
 
 
