@@ -37,7 +37,7 @@ def run_shard(
     c_mean: Any,
     omega_read: Any,
     regular: Any,
-    uniform: Any,
+    shared: Any,
     slope_kind: Any,
     slope_floor: Any,
     learn: Any,
@@ -53,7 +53,7 @@ def run_shard(
 ) -> Any:
     """Run samples first … last−1 of a batch; stops early at a sample whose spikes exceed ``capacity``.
 
-    slope_kind: of mode `step`, or SUBSTEP for that mode. uniform (L+1,): see `substep`.
+    slope_kind: of mode `step`, or SUBSTEP for that mode. shared: see `substep`.
     offsets (samples+1,), times [s] and units (events,): the batch's input events. learn: add the adjoint's
     sums to ``gradient``. loss (samples,), logits and scores (samples, padded outputs), counts
     (samples, states) spikes of every neuron, clamped (samples,). tape (rows, 3) int32 receives
@@ -66,6 +66,7 @@ def run_shard(
     tape_current = np.empty(capacity, par.dtype)
     tape_x = np.empty(capacity, par.dtype)
     tape_round = np.empty(capacity if slope_kind == SUBSTEP else 0, np.int64)
+    tape_factors = np.empty((capacity if slope_kind == SUBSTEP else 0, 3), par.dtype)
     back = np.empty(capacity, par.dtype)
     start = np.zeros(n_steps + 1, np.int64)
     width = len(a_mean)
@@ -90,8 +91,8 @@ def run_shard(
             events[e] = mine_units[order[e]]
         if slope_kind == SUBSTEP:
             used = substep.forward(
-                n_steps, dt, start, events, sizes, par, uniform, weights, omega, a_mean, c_mean, omega_read,
-                tape_start[0], tape_unit, tape_round, tape_current, tape_x, z, score,
+                n_steps, dt, start, events, sizes, par, shared, weights, omega, a_mean, c_mean, omega_read,
+                tape_start[0], tape_unit, tape_round, tape_current, tape_x, tape_factors, z, score,
             )  # fmt: skip
         else:
             used = forward(
@@ -131,8 +132,9 @@ def run_shard(
                 error[c] = logit_scale * (p - (1.0 if c == label else 0.0))
             if slope_kind == SUBSTEP:
                 clamped[b] = substep_adjoint.backward(
-                    n_steps, dt, start, events, sizes, par, uniform, weights, omega, a_mean, c_mean, error,
-                    regular, slope_floor, tape_start[0], tape_unit, tape_round, tape_current, tape_x, back,
+                    n_steps, dt, start, events, sizes, par, shared, weights, omega, a_mean, c_mean, error,
+                    regular, slope_floor, tape_start[0], tape_unit, tape_round, tape_current, tape_x,
+                    tape_factors, back,
                     gradient,
                 )  # fmt: skip
             else:

@@ -50,7 +50,7 @@ class Executor:
         self.stack = stack
         self.shards = shards
         self.kind = KINDS[slope]
-        self.uniform = np.array([_uniform(stack, row) for row in stack.sizes])
+        self.shared = _shared(stack)
         self.slope_floor = slope_floor
         self.pool = ThreadPoolExecutor(min(threads or os.cpu_count() or 1, shards))
         self.gradients = np.zeros((shards, len(stack.weights)), stack.weights.dtype)
@@ -104,7 +104,7 @@ class Executor:
                 at, needed = run_shard(
                     at, end, spikes.offsets, spikes.times, spikes.units, given, n_steps, dt, stack.n_inputs,
                     stack.n_outputs, stack.sizes, stack.par, weights, omega.astype(dtype), logit_scale,
-                    stack.a_mean, stack.c_mean, omega_read, regular, self.uniform, kind, self.slope_floor,
+                    stack.a_mean, stack.c_mean, omega_read, regular, self.shared, kind, self.slope_floor,
                     learn, capacity, self.gradients[s], loss, logits, scores, counts, clamped, rows,
                     np.zeros(1, np.int64),
                 )  # fmt: skip
@@ -117,9 +117,9 @@ class Executor:
         return BatchResult(loss, logits[:, :classes], scores[:, :classes], counts, int(clamped.sum()))
 
 
-def _uniform(stack: Stack, row: NDArray[np.int64]) -> bool:
-    """True where all neurons of a layer have the same time constants."""
-    taus = stack.par[7:9, row[0] : row[0] + row[2]]
+def _shared(stack: Stack) -> bool:
+    """True where all neurons, the read-out's too, have the same time constants."""
+    taus = np.concatenate([stack.par[7:9, row[0] : row[0] + row[2]] for row in stack.sizes], axis=1)
     return bool((taus == taus[:, :1]).all())
 
 

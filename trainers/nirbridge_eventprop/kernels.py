@@ -37,31 +37,31 @@ WIDE = 64  # most steps, most neurons are silent: first ask for this many
 
 
 @njit(cache=True, nogil=True)
-def _add_rows(x: Any, weights: Any, at: Any, width: Any, rows: Any, first: Any, last: Any) -> None:
-    """x += the weight rows of units rows[first:last], four to a pass, each added in turn."""
+def _add_rows(x: Any, to: Any, weights: Any, at: Any, width: Any, rows: Any, first: Any, last: Any) -> None:
+    """x[to:to+width] += the weight rows of units rows[first:last], four to a pass, each added in turn."""
+    x0, w0, n = np.uint64(to), np.uint64(at), np.uint64(width)  # unsigned: no test for negative indices
     e = first
     while e + 4 <= last:
-        a = weights[at + rows[e] * width : at + rows[e] * width + width]
-        b = weights[at + rows[e + 1] * width : at + rows[e + 1] * width + width]
-        c = weights[at + rows[e + 2] * width : at + rows[e + 2] * width + width]
-        d = weights[at + rows[e + 3] * width : at + rows[e + 3] * width + width]
-        for i in range(width):
-            x[i] = (((x[i] + a[i]) + b[i]) + c[i]) + d[i]
+        a = w0 + np.uint64(rows[e]) * n
+        b = w0 + np.uint64(rows[e + 1]) * n
+        c = w0 + np.uint64(rows[e + 2]) * n
+        d = w0 + np.uint64(rows[e + 3]) * n
+        for i in range(n):
+            x[x0 + i] = (((x[x0 + i] + weights[a + i]) + weights[b + i]) + weights[c + i]) + weights[d + i]
         e += 4
     while e < last:
-        a = weights[at + rows[e] * width : at + rows[e] * width + width]
-        for i in range(width):
-            x[i] += a[i]
+        a = w0 + np.uint64(rows[e]) * n
+        for i in range(n):
+            x[x0 + i] += weights[a + i]
         e += 1
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})
+@njit(cache=True, nogil=True)
 def _any_at(v: Any, par: Any, first: Any, last: Any) -> Any:
-    """How many of the neurons first … last−1 are at or above threshold; a sum that vectorises."""
-    hit = v.dtype.type(0)
-    one, none = v.dtype.type(1), v.dtype.type(0)
+    """True where one of the neurons first … last−1 is at or above threshold; a test that vectorises."""
+    hit = False
     for i in range(np.uint64(first), np.uint64(last)):
-        hit += one if v[i] >= par[THETA, i] else none
+        hit |= v[i] >= par[THETA, i]
     return hit
 
 
@@ -159,31 +159,25 @@ def forward(
     previous_first = np.zeros(layers, np.int64)
     previous_last = np.zeros(layers, np.int64)
     out, out_width = sizes[layers, OFFSET], sizes[layers, PADDED]
+    first_out, n_out = np.uint64(out), np.uint64(out_width)
+    c_gain = np.empty(out_width, par.dtype)  # from the current to C·I0/dt
+    for i in range(out_width):
+        c_gain[i] = c_mean[i] * par[B_M, out + i] / par[KAPPA, out + i]
     for k in range(n_steps):
         below_first, below_last = 0, 0
         for layer in range(layers):
             at, width = sizes[layer, OFFSET], sizes[layer, PADDED]
-            xf = x_forward[at : at + width]
-            xf[:] = 0
-            if layer == 0:
-                _add_rows(
-                    xf, weights, sizes[0, FORWARD], width, event_unit, event_start[k], event_start[k + 1]
-                )
-            else:
-                _add_rows(xf, weights, sizes[layer, FORWARD], width, tape_unit, below_first, below_last)
             begin, end = np.uint64(at), np.uint64(at + width)
-            if sizes[layer, RECURRENT] >= 0 and previous_last[layer] > previous_first[layer]:
-                xl = x_loop[at : at + width]
-                xl[:] = 0
-                _add_rows(
-                    xl,
-                    weights,
-                    sizes[layer, RECURRENT],
-                    width,
-                    tape_unit,
-                    previous_first[layer],
-                    previous_last[layer],
-                )
+            x_forward[at : at + width] = 0
+            base = sizes[layer, FORWARD]
+            if layer == 0:
+                _add_rows(x_forward, at, weights, base, width, event_unit, event_start[k], event_start[k + 1])
+            else:
+                _add_rows(x_forward, at, weights, base, width, tape_unit, below_first, below_last)
+            first, last = previous_first[layer], previous_last[layer]
+            if sizes[layer, RECURRENT] >= 0 and last > first:
+                x_loop[at : at + width] = 0
+                _add_rows(x_loop, at, weights, sizes[layer, RECURRENT], width, tape_unit, first, last)
                 for i in range(begin, end):
                     current[i] = par[A_S, i] * current[i] + par[B_S, i] * (x_forward[i] + x_loop[i])
             else:
@@ -194,10 +188,10 @@ def forward(
             tape_start[layer, k] = used
             for wide in range(at, at + width, WIDE):
                 edge = min(wide + WIDE, at + width)
-                if _any_at(v, par, wide, edge) == 0:
+                if not _any_at(v, par, wide, edge):
                     continue
                 for block in range(wide, edge, BLOCK):
-                    if _any_at(v, par, block, block + BLOCK) == 0:
+                    if not _any_at(v, par, block, block + BLOCK):
                         continue
                     for i in range(block, block + BLOCK):
                         if v[i] >= par[THETA, i]:
@@ -210,22 +204,27 @@ def forward(
                 return used + (n_steps - k) * states
             below_first, below_last = tape_start[layer, k], used
             previous_first[layer], previous_last[layer] = below_first, below_last
-        xf = x_forward[out : out + out_width]
-        xf[:] = 0
-        _add_rows(xf, weights, sizes[layers, FORWARD], out_width, tape_unit, below_first, below_last)
-        weight_read = omega_read[k]
-        for i in range(out_width):
-            s = out + i
-            current[s] = par[A_S, s] * current[s] + par[B_S, s] * xf[i]
-            before = v[s]
-            v[s] = par[A_M, s] * v[s] + par[LEAK, s] + par[B_M, s] * current[s]
-            if sizes[layers, DIRECT]:
-                z[i] += omega[k] * v[s]
-            else:
-                i0 = current[s] * par[B_M, s] / par[KAPPA, s]
+        x_forward[out : out + out_width] = 0
+        _add_rows(
+            x_forward, out, weights, sizes[layers, FORWARD], out_width, tape_unit, below_first, below_last
+        )
+        weight_read, weight_mean = omega_read[k], omega[k]
+        for i in range(n_out):
+            s = first_out + i
+            current[s] = par[A_S, s] * current[s] + par[B_S, s] * x_forward[s]
+        if sizes[layers, DIRECT]:
+            for i in range(n_out):
+                s = first_out + i
+                v[s] = par[A_M, s] * v[s] + par[LEAK, s] + par[B_M, s] * current[s]
+                z[i] += weight_mean * v[s]
+        else:
+            for i in range(n_out):
+                s = first_out + i
                 e = par[V_LEAK, s]
-                z[i] += omega[k] * (e + a_mean[i] * (before - e) + c_mean[i] * i0)
-            score[i] += weight_read * v[s]
+                z[i] += weight_mean * (e + a_mean[i] * (v[s] - e) + c_gain[i] * current[s])
+                v[s] = par[A_M, s] * v[s] + par[LEAK, s] + par[B_M, s] * current[s]
+        for i in range(n_out):
+            score[i] += weight_read * v[first_out + i]
     for layer in range(layers):
         tape_start[layer, n_steps] = used
     return used
@@ -277,8 +276,8 @@ def backward(
     clamped = 0
     for k in range(n_steps - 1, -1, -1):
         g = omega[k]
-        for i in range(out_width):
-            s = out + i
+        for i in range(np.uint64(out_width)):
+            s = np.uint64(out) + i
             li[s] = par[A_S, s] * li[s] + couple[s] * lv[s] - g * gain_i[i]
             lv[s] = par[A_M, s] * lv[s] - g * gain_v[i]
         above = layers
@@ -309,18 +308,17 @@ def backward(
                     li[j] += a / tau_s * (-x / tau_m * em * phi)
                 else:
                     lv[j] = a / tau_m
-            for i in range(at, at + width):
+            for i in range(np.uint64(at), np.uint64(at + width)):
                 li[i] = par[A_S, i] * li[i] + couple[i] * lv[i]
                 lv[i] = par[A_M, i] * lv[i]
             if layer == 0:
                 base = sizes[0, FORWARD]
-                row = li[at : at + width]
+                ua = np.uint64(at)
+                un = np.uint64(width)
                 for event in range(event_start[k], event_start[k + 1]):
-                    target = gradient[
-                        base + event_unit[event] * width : base + event_unit[event] * width + width
-                    ]
-                    for i in range(width):
-                        target[i] += row[i]
+                    place = np.uint64(base + event_unit[event] * width)
+                    for i in range(un):
+                        gradient[place + i] += li[ua + i]
             if k > 0 and sizes[layer, RECURRENT] >= 0:
                 first = tape_start[layer, k - 1]
                 last = tape_start[layer + 1, k - 1] if layer + 1 < layers else tape_start[0, k]
@@ -361,22 +359,19 @@ def _arrivals(
     gradient: Any,
 ) -> None:
     """Spikes first:last arrive at layer ``target``: R += Σ w·s·(λ_V − λ_I), gradient rows += λ_I."""
-    at, width, base = sizes[target, OFFSET], sizes[target, PADDED], sizes[target, kind]
-    difference = d[at : at + width]
-    row = li[at : at + width]
+    at, base = np.uint64(sizes[target, OFFSET]), np.uint64(sizes[target, kind])
+    width = np.uint64(sizes[target, PADDED])
     if sizes[target, DIRECT]:
-        row = lv[at : at + width]
         for i in range(width):
-            difference[i] = -par[SCALE, at + i] * row[i]
+            d[i] = -par[SCALE, at + i] * lv[at + i]
     else:
         for i in range(width):
-            difference[i] = par[SCALE, at + i] * (lv[at + i] - row[i])
+            d[i] = par[SCALE, at + i] * (lv[at + i] - li[at + i])
+    row = lv if sizes[target, DIRECT] else li
     for s in range(first, last):
-        place = base + tape_unit[s] * width
-        w = weights[place : place + width]
-        g = gradient[place : place + width]
+        place = base + np.uint64(tape_unit[s]) * width
         total = par.dtype.type(0)
         for i in range(width):
-            total += w[i] * difference[i]
-            g[i] += row[i]
+            total += weights[place + i] * d[i]
+            gradient[place + i] += row[at + i]
         back[s] += total

@@ -31,6 +31,7 @@ from nirbridge_eventprop.kernels import (
     THETA,
     V_LEAK,
     V_RESET,
+    WIDE,
     _add_rows,
     _any_at,
 )
@@ -49,29 +50,55 @@ def kappa_of(x: Any, tau_m: Any, tau_s: Any) -> Any:
     return x / tau_m * math.exp(-x / tau_m) * phi
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def exp_of(z: Any, single: Any) -> Any:
+    """e^z; to 1e-7 by a polynomial where ``single`` and abs(z) ≤ 1/2, which is most of a step."""
+    if single and abs(z) <= 0.5:
+        tail = 1 / 24 + z * (1 / 120 + z * (1 / 720 + z / 5040))
+        return 1.0 + z * (1.0 + z * (0.5 + z * (1 / 6 + z * tail)))
+    return math.exp(z)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def spike_factors(x: Any, tau_m: Any, tau_s: Any, single: Any) -> Any:
+    """e^(−x/τm), e^(−x/τs) and κ(x)."""
+    em, es = exp_of(-x / tau_m, single), exp_of(-x / tau_s, single)
+    if single:
+        z = x * (1.0 / tau_s - 1.0 / tau_m)
+        if abs(z) > 0.01:
+            return em, es, tau_s / (tau_m - tau_s) * (em - es)
+        return em, es, x / tau_m * em * (1.0 - z / 2 + z * z / 6)
+    return em, es, kappa_of(x, tau_m, tau_s)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def crossing_before_end(
-    v: Any, current: Any, v0: Any, e: Any, theta: Any, tau_m: Any, tau_s: Any, dt: Any, tolerance: Any
-) -> Any:
+    v: Any, current: Any, v0: Any, far: Any, e: Any, theta: Any, tau_m: Any, tau_s: Any, dt: Any,
+    single: Any,
+) -> Any:  # fmt: skip
     """x in [0, dt] with V(−x) = θ, flowing the end state (v, current) backwards; v0: V at the step's start.
 
-    Where even V(−dt) is at or above θ: x = dt(V−θ)/(V−V0), x = dt if V0 ≥ θ. Newton with bisection as
-    guard, to ``tolerance``·dt.
+    far: V(−dt); where even that is at or above θ, x = dt(V−θ)/(V−V0), and x = dt if V0 ≥ θ. Newton with
+    bisection as guard, from the root of the parabola at the end: to 1e-15·dt; where ``single``, until a
+    step is below 3e-4·dt, which leaves less than float32 resolves.
     """
-    far = e + (v - e) * math.exp(dt / tau_m) + kappa_of(-dt, tau_m, tau_s) * current
     if far >= theta:
         return dt if v0 >= theta else dt * (v - theta) / (v - v0)
+    tolerance = 3e-4 * dt if single else 1e-15 * dt
     low, high = 0.0, dt
     slope = (current + e - v) / tau_m
-    x = (v - theta) / slope if slope > 0 else 0.5 * dt
+    bend = -(slope + current / tau_s) / tau_m
+    under = slope * slope - 2.0 * bend * (v - theta)
+    x = 2.0 * (v - theta) / (slope + math.sqrt(under)) if slope > 0 and under > 0 else 0.5 * dt
     if not low <= x <= high:
         x = 0.5 * dt
     h = 1.0 / tau_s - 1.0 / tau_m
     for _ in range(60):
-        grow = math.exp(x / tau_m)
-        more = math.exp(h * x)  # e^(x/τs) = e^(x/τm)·e^(h·x)
+        grow = exp_of(x / tau_m, single)
+        more = exp_of(h * x, single)  # e^(x/τs) = e^(x/τm)·e^(h·x)
         z = -h * x
-        phi = 1.0 - z / 2 + z * z / 6 if abs(z) < 1e-5 else (1.0 - more) / z
+        small = abs(z) < (1e-3 if single else 1e-5)
+        phi = 1.0 - z / 2 + z * z / 6 if small else (1.0 - more) / z
         back = e + (v - e) * grow - x / tau_m * grow * phi * current
         f = back - theta
         if f > 0:
@@ -82,7 +109,7 @@ def crossing_before_end(
         new = x + f / slope if slope > 0 else 0.5 * (low + high)
         if not low <= new <= high:
             new = 0.5 * (low + high)
-        if abs(new - x) <= tolerance * dt:
+        if abs(new - x) <= tolerance:
             return new
         x = new
     return x
@@ -99,29 +126,26 @@ def factors_of(sizes: Any, layer: Any, par: Any, x: Any, es: Any, kx: Any) -> No
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def _fold(
-    sizes: Any, layer: Any, kind: Any, row: Any, x: Any, par: Any, uniform: Any, weights: Any, v: Any,
-    current: Any, es: Any, kx: Any,
+    sizes: Any, layer: Any, kind: Any, row: Any, x: Any, decay: Any, gain: Any, par: Any, shared: Any,
+    weights: Any, v: Any, current: Any, es: Any, kx: Any,
 ) -> None:  # fmt: skip
-    """A spike's weights added into the end state of its targets: I += w·e^(−x/τs), V += w·κ(x)."""
-    at, width = sizes[layer, OFFSET], sizes[layer, PADDED]
-    w = weights[sizes[layer, kind] + row * width : sizes[layer, kind] + row * width + width]
-    v_now, i_now = v[at : at + width], current[at : at + width]
-    scale = par[SCALE, at : at + width]
-    if uniform[layer]:
-        tau_m, tau_s = float(par[TAU_M, at]), float(par[TAU_S, at])
-        decay = par.dtype.type(math.exp(-x / tau_s))
-        gain = par.dtype.type(kappa_of(x, tau_m, tau_s))
+    """A spike's weights added into the end state of its targets: I += w·e^(−x/τs), V += w·κ(x).
+
+    decay and gain are those two factors where all neurons share their time constants.
+    """
+    at, width = np.uint64(sizes[layer, OFFSET]), np.uint64(sizes[layer, PADDED])
+    base = np.uint64(sizes[layer, kind]) + np.uint64(row) * width
+    if shared:
         for i in range(width):
-            jump = w[i] * scale[i]
-            i_now[i] += jump * decay
-            v_now[i] += jump * gain
+            jump = weights[base + i] * par[SCALE, at + i]
+            current[at + i] += jump * decay
+            v[at + i] += jump * gain
         return
     factors_of(sizes, layer, par, x, es, kx)
-    decays, gains = es[at : at + width], kx[at : at + width]
     for i in range(width):
-        jump = w[i] * scale[i]
-        i_now[i] += jump * decays[i]
-        v_now[i] += jump * gains[i]
+        jump = weights[base + i] * par[SCALE, at + i]
+        current[at + i] += jump * es[at + i]
+        v[at + i] += jump * kx[at + i]
 
 
 @njit(cache=True, nogil=True)
@@ -132,7 +156,7 @@ def forward(
     event_unit: Any,
     sizes: Any,
     par: Any,
-    uniform: Any,
+    shared: Any,
     weights: Any,
     omega: Any,
     a_mean: Any,
@@ -143,15 +167,17 @@ def forward(
     tape_round: Any,
     tape_current: Any,
     tape_x: Any,
+    tape_factors: Any,
     z: Any,
     score: Any,
 ) -> Any:
     """Run one sample forward; arguments as `kernels.forward`, with the tape in order of step and round.
 
     tape_start (n_steps+1,): first spike of each step; tape_unit: index into the state arrays;
-    tape_round; tape_current: I at the spike; tape_x: seconds from the spike to the step's end.
-    uniform (L+1,) bool: all neurons of a layer have the same time constants. Returns the number of
-    tape entries needed; if above the capacity the tape is incomplete.
+    tape_round; tape_current: I at the spike; tape_x: seconds from the spike to the step's end;
+    tape_factors (capacity, 3): e^(−x/τm), e^(−x/τs), κ(x). shared: all neurons, the read-out's too,
+    have the same time constants. Returns the number of tape entries needed; if above the capacity
+    the tape is incomplete.
     """
     layers = len(sizes) - 1
     states = par.shape[1]
@@ -163,44 +189,58 @@ def forward(
     layer_of = np.zeros(states, np.int64)
     for layer in range(layers + 1):
         layer_of[sizes[layer, OFFSET] : sizes[layer, OFFSET] + sizes[layer, PADDED]] = layer
-    out, out_width = sizes[layers, OFFSET], sizes[layers, PADDED]
+    out = sizes[layers, OFFSET]
+    first_out, n_out = np.uint64(out), np.uint64(sizes[layers, PADDED])
     capacity = len(tape_unit)
     used = 0
     z[:] = 0
     score[:] = 0
     first_width = sizes[0, PADDED]
     arrived = np.zeros(first_width, par.dtype)
-    tolerance = 1e-15 if par.itemsize == 8 else 1e-6
+    single = par.itemsize == 4
     for k in range(n_steps):
         if event_start[k + 1] > event_start[k]:
             arrived[:] = 0
-            _add_rows(
-                arrived,
-                weights,
-                sizes[0, FORWARD],
-                first_width,
-                event_unit,
-                event_start[k],
-                event_start[k + 1],
-            )
-            for i in range(first_width):
+            base = sizes[0, FORWARD]
+            _add_rows(arrived, 0, weights, base, first_width, event_unit, event_start[k], event_start[k + 1])
+            for i in range(np.uint64(first_width)):
                 current[i] += par[SCALE, i] * arrived[i]
-        for i in range(out_width):
-            e = par[V_LEAK, out + i]
-            z[i] += omega[k] * (e + a_mean[i] * (v[out + i] - e) + c_mean[i] * current[out + i])
-        for i in range(np.uint64(0), np.uint64(states)):
+        weight_mean, weight_read = omega[k], omega_read[k]
+        for i in range(n_out):
+            e = par[V_LEAK, first_out + i]
+            mean = e + a_mean[i] * (v[first_out + i] - e) + c_mean[i] * current[first_out + i]
+            z[i] += weight_mean * mean
+        for i in range(np.uint64(states)):
             v0[i] = v[i]
+        for i in range(np.uint64(states)):
             v[i] = par[A_M, i] * v[i] + par[LEAK, i] + par[KAPPA, i] * current[i]
             current[i] = par[A_S, i] * current[i]
         tape_start[k] = used
         for turn in range(ROUNDS):
             begin = used
-            for block in range(0, out, BLOCK):
-                if _any_at(v, par, block, block + BLOCK) > 0:
+            for wide in range(0, out, WIDE):
+                edge = min(wide + WIDE, out)
+                if not _any_at(v, par, wide, edge):
+                    continue
+                for block in range(wide, edge, BLOCK):
+                    if not _any_at(v, par, block, block + BLOCK):
+                        continue
                     for i in range(block, block + BLOCK):
                         if v[i] >= par[THETA, i]:
                             if used < capacity:
-                                _spike(i, used, v, current, v0, par, dt, tolerance, tape_current, tape_x)
+                                _spike(
+                                    i,
+                                    used,
+                                    v,
+                                    current,
+                                    v0,
+                                    par,
+                                    dt,
+                                    single,
+                                    tape_current,
+                                    tape_x,
+                                    tape_factors,
+                                )
                                 tape_unit[used] = i
                                 tape_round[used] = turn
                             else:
@@ -215,41 +255,60 @@ def forward(
                 layer = layer_of[i]
                 row = i - sizes[layer, OFFSET]
                 x = float(tape_x[s])
-                _fold(sizes, layer + 1, FORWARD, row, x, par, uniform, weights, v, current, es, kx)
+                decay, gain = tape_factors[s, 1], tape_factors[s, 2]
+                _fold(
+                    sizes, layer + 1, FORWARD, row, x, decay, gain, par, shared, weights, v, current, es, kx
+                )
                 if layer + 1 == layers:
-                    _fold_mean(row, x, dt, sizes, par, weights, omega[k], z)
+                    _fold_mean(row, x, decay, gain, dt, sizes, par, shared, weights, omega[k], z)
                 if sizes[layer, RECURRENT] >= 0:
-                    _fold(sizes, layer, RECURRENT, row, x, par, uniform, weights, v, current, es, kx)
-        for i in range(out_width):
-            score[i] += omega_read[k] * v[out + i]
+                    _fold(
+                        sizes, layer, RECURRENT, row, x, decay, gain, par, shared, weights, v, current, es, kx
+                    )
+        for i in range(n_out):
+            score[i] += weight_read * v[first_out + i]
     tape_start[n_steps] = used
     return used
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def _spike(
-    i: Any, at: Any, v: Any, current: Any, v0: Any, par: Any, dt: Any, tolerance: Any, tape_current: Any,
-    tape_x: Any,
+    i: Any, at: Any, v: Any, current: Any, v0: Any, par: Any, dt: Any, single: Any, tape_current: Any,
+    tape_x: Any, tape_factors: Any,
 ) -> None:  # fmt: skip
     """Time and current of neuron i at its crossing; reset there and flow on to the step's end."""
     tau_m, tau_s, e = float(par[TAU_M, i]), float(par[TAU_S, i]), float(par[V_LEAK, i])
-    x = crossing_before_end(
-        float(v[i]), float(current[i]), float(v0[i]), e, float(par[THETA, i]), tau_m, tau_s, dt, tolerance
-    )
-    at_spike = float(current[i]) * math.exp(x / tau_s)
+    theta, end, start, drive = float(par[THETA, i]), float(v[i]), float(v0[i]), float(current[i])
+    em, es, kappa = spike_factors(-dt, tau_m, tau_s, single)
+    far = e + (end - e) * em + kappa * drive
+    x = crossing_before_end(end, drive, start, far, e, theta, tau_m, tau_s, dt, single)
+    em, es, kappa = spike_factors(x, tau_m, tau_s, single)
+    at_spike = drive / es
     tape_x[at] = x
     tape_current[at] = at_spike
-    v[i] = e + (float(par[V_RESET, i]) - e) * math.exp(-x / tau_m) + kappa_of(x, tau_m, tau_s) * at_spike
+    tape_factors[at, 0] = em
+    tape_factors[at, 1] = es
+    tape_factors[at, 2] = kappa
+    v[i] = e + (float(par[V_RESET, i]) - e) * em + kappa * at_spike
 
 
 @njit(cache=True, nogil=True)
-def _fold_mean(row: Any, x: Any, dt: Any, sizes: Any, par: Any, weights: Any, omega: Any, z: Any) -> None:
+def _fold_mean(
+    row: Any, x: Any, decay: Any, gain: Any, dt: Any, sizes: Any, par: Any, shared: Any, weights: Any,
+    omega: Any, z: Any,
+) -> None:  # fmt: skip
     """Share of a spike in the step mean of the read-out: w·K(x)/dt, K = τs(1−e^(−x/τs)) − τm·κ(x)."""
     out = len(sizes) - 1
-    at, width, neurons = sizes[out, OFFSET], sizes[out, PADDED], sizes[out, NEURONS]
-    base = sizes[out, FORWARD] + row * width
+    at, width = np.uint64(sizes[out, OFFSET]), np.uint64(sizes[out, PADDED])
+    base = np.uint64(sizes[out, FORWARD]) + np.uint64(row) * width
+    if shared:
+        whole = par[TAU_S, at] * (1 - decay) - par[TAU_M, at] * gain
+        factor = omega * whole / par.dtype.type(dt)
+        for i in range(width):
+            z[i] += factor * (weights[base + i] * par[SCALE, at + i])
+        return
     tau_m = tau_s = integral = 0.0
-    for i in range(neurons):
+    for i in range(np.uint64(sizes[out, NEURONS])):
         s = at + i
         if par[TAU_M, s] != tau_m or par[TAU_S, s] != tau_s:
             tau_m, tau_s = float(par[TAU_M, s]), float(par[TAU_S, s])

@@ -38,7 +38,7 @@ def backward(
     event_unit: Any,
     sizes: Any,
     par: Any,
-    uniform: Any,
+    shared: Any,
     weights: Any,
     omega: Any,
     a_mean: Any,
@@ -51,6 +51,7 @@ def backward(
     tape_round: Any,
     tape_current: Any,
     tape_x: Any,
+    tape_factors: Any,
     back: Any,
     gradient: Any,
 ) -> Any:
@@ -67,8 +68,13 @@ def backward(
         layer_of[sizes[layer, OFFSET] : sizes[layer, OFFSET] + sizes[layer, PADDED]] = layer
     for s in range(states):
         couple[s] = par[TAU_M, s] / par[TAU_S, s]
-    out, out_width = sizes[layers, OFFSET], sizes[layers, PADDED]
-    first_width = sizes[0, PADDED]
+    out, n_out = np.uint64(sizes[layers, OFFSET]), np.uint64(sizes[layers, PADDED])
+    first_width = np.uint64(sizes[0, PADDED])
+    gain_v = np.empty(n_out, par.dtype)
+    gain_i = np.empty(n_out, par.dtype)
+    for i in range(n_out):
+        gain_v[i] = error[i] * a_mean[i] / par[TAU_M, out + i]
+        gain_i[i] = error[i] * c_mean[i] / par[TAU_S, out + i]
     clamped = 0
     for k in range(n_steps - 1, -1, -1):
         last = tape_start[k + 1]
@@ -82,42 +88,41 @@ def backward(
                 row = i - sizes[layer, OFFSET]
                 x = float(tape_x[s])
                 total = _arrive(
-                    sizes, layer + 1, FORWARD, row, x, dt, par, uniform, weights, lv, li, es, kx, couple,
-                    omega[k], error, gradient, layer + 1 == layers,
+                    sizes, layer + 1, FORWARD, row, x, tape_factors[s], dt, par, shared, weights, lv, li,
+                    es, kx, couple, omega[k], error, gradient, layer + 1 == layers,
                 )  # fmt: skip
                 if sizes[layer, RECURRENT] >= 0:
                     total += _arrive(
-                        sizes, layer, RECURRENT, row, x, dt, par, uniform, weights, lv, li, es, kx, couple,
-                        omega[k], error, gradient, False,
+                        sizes, layer, RECURRENT, row, x, tape_factors[s], dt, par, shared, weights, lv, li,
+                        es, kx, couple, omega[k], error, gradient, False,
                     )  # fmt: skip
                 back[s] = total
             for s in range(first, last):
                 j = tape_unit[s]
-                x = float(tape_x[s])
                 tau_m, tau_s = float(par[TAU_M, j]), float(par[TAU_S, j])
                 e, theta = par[V_LEAK, j], par[THETA, j]
                 rise = tape_current[s] + e - theta
                 if rise < slope_floor * theta:
                     rise = slope_floor * theta
                     clamped += 1
+                em, decay, kappa = tape_factors[s, 0], tape_factors[s, 1], tape_factors[s, 2]
                 lp = lv[j]
-                lc = lp * math.exp(-x / tau_m)
+                lc = lp * em
                 a = (lc * (tape_current[s] + e - par[V_RESET, j]) + back[s]) * tau_m / rise - regular[j]
-                lv[j] = a / tau_m * math.exp(x / tau_m)
-                li[j] += math.exp(x / tau_s) * tau_m / tau_s * kappa_of(x, tau_m, tau_s) * (lp - lv[j])
+                lv[j] = a / tau_m / em
+                li[j] += tau_m / tau_s * kappa * (lp - lv[j]) / decay
             last = first
-        for i in range(np.uint64(0), np.uint64(states)):
+        for i in range(np.uint64(states)):
             li[i] = par[A_S, i] * li[i] + couple[i] * par[KAPPA, i] * lv[i]
             lv[i] = par[A_M, i] * lv[i]
-        for i in range(out_width):
-            g = omega[k] * error[i]
-            lv[out + i] -= g * a_mean[i] / par[TAU_M, out + i]
-            li[out + i] -= g * c_mean[i] / par[TAU_S, out + i]
+        g = omega[k]
+        for i in range(n_out):
+            lv[out + i] -= g * gain_v[i]
+            li[out + i] -= g * gain_i[i]
         for event in range(event_start[k], event_start[k + 1]):
-            base = sizes[0, FORWARD] + event_unit[event] * first_width
-            target = gradient[base : base + first_width]
+            base = np.uint64(sizes[0, FORWARD]) + np.uint64(event_unit[event]) * first_width
             for i in range(first_width):
-                target[i] += li[i]
+                gradient[base + i] += li[i]
     return clamped
 
 
@@ -128,9 +133,10 @@ def _arrive(
     kind: Any,
     row: Any,
     x: Any,
+    factors: Any,
     dt: Any,
     par: Any,
-    uniform: Any,
+    shared: Any,
     weights: Any,
     lv: Any,
     li: Any,
@@ -143,41 +149,38 @@ def _arrive(
     read_out: Any,
 ) -> Any:
     """A folded arrival: gradient row += i, returns R = Σ w·s·(v − i) (EVENTPROP.md §4, `substep`)."""
-    at, width, neurons = sizes[layer, OFFSET], sizes[layer, PADDED], sizes[layer, NEURONS]
-    base = sizes[layer, kind] + row * width
-    w = weights[base : base + width]
-    g = gradient[base : base + width]
+    at, width = np.uint64(sizes[layer, OFFSET]), np.uint64(sizes[layer, PADDED])
+    base = np.uint64(sizes[layer, kind]) + np.uint64(row) * width
     total = par.dtype.type(0)
+    em, decay, gain = factors[0], factors[1], factors[2]
     if read_out:
-        tau_m = tau_s = em = decay = gain = 0.0
-        for i in range(neurons):
+        tau_m, tau_s = par[TAU_M, at], par[TAU_S, at]
+        weight = omega / par.dtype.type(dt)
+        for i in range(np.uint64(sizes[layer, NEURONS])):
             s = at + i
-            if par[TAU_M, s] != tau_m or par[TAU_S, s] != tau_s:
-                tau_m, tau_s = float(par[TAU_M, s]), float(par[TAU_S, s])
-                em, decay, gain = math.exp(-x / tau_m), math.exp(-x / tau_s), kappa_of(x, tau_m, tau_s)
-            impulse = omega * error[i] / dt  # ∂L/∂Vm of the step, over dt
+            if not shared and (i == 0 or par[TAU_M, s] != tau_m or par[TAU_S, s] != tau_s):
+                tau_m, tau_s = par[TAU_M, s], par[TAU_S, s]
+                em = math.exp(-x / float(tau_m))
+                decay = math.exp(-x / float(tau_s))
+                gain = kappa_of(x, float(tau_m), float(tau_s))
+            impulse = weight * error[i]  # ∂L/∂Vm of the step, over dt
             lam_v = lv[s] * em - impulse * (1 - em)
             lam_i = li[s] * decay + tau_m / tau_s * gain * lv[s]
             lam_i -= impulse * (tau_s * (1 - decay) - tau_m * gain) / tau_s
-            total += w[i] * par[SCALE, s] * (lam_v - lam_i)
-            g[i] += lam_i
+            total += weights[base + i] * par[SCALE, s] * (lam_v - lam_i)
+            gradient[base + i] += lam_i
         return total
-    v_now, i_now = lv[at : at + width], li[at : at + width]
-    ratio, scale = couple[at : at + width], par[SCALE, at : at + width]
-    one = par.dtype.type
-    if uniform[layer]:
-        em_all = one(math.exp(-x / float(par[TAU_M, at])))
-        decay_all = one(math.exp(-x / float(par[TAU_S, at])))
-        gain_all = one(kappa_of(x, float(par[TAU_M, at]), float(par[TAU_S, at])))
+    if shared:
+        gain_all = gain * couple[at]
         for i in range(width):
-            arrived = i_now[i] * decay_all + ratio[i] * gain_all * v_now[i]
-            total += w[i] * scale[i] * (v_now[i] * em_all - arrived)
-            g[i] += arrived
+            arrived = li[at + i] * decay + gain_all * lv[at + i]
+            total += weights[base + i] * par[SCALE, at + i] * (lv[at + i] * em - arrived)
+            gradient[base + i] += arrived
         return total
     factors_of(sizes, layer, par, x, es, kx)
-    decays, gains = es[at : at + width], kx[at : at + width]
     for i in range(width):
-        arrived = i_now[i] * decays[i] + ratio[i] * gains[i] * v_now[i]
-        total += w[i] * scale[i] * (v_now[i] * math.exp(-x / par[TAU_M, at + i]) - arrived)
-        g[i] += arrived
+        arrived = li[at + i] * es[at + i] + couple[at + i] * kx[at + i] * lv[at + i]
+        v_then = lv[at + i] * math.exp(-x / par[TAU_M, at + i])
+        total += weights[base + i] * par[SCALE, at + i] * (v_then - arrived)
+        gradient[base + i] += arrived
     return total
