@@ -277,9 +277,9 @@ def backward(
     for k in range(n_steps - 1, -1, -1):
         g = omega[k]
         for i in range(np.uint64(out_width)):
-            s = np.uint64(out) + i
-            li[s] = par[A_S, s] * li[s] + couple[s] * lv[s] - g * gain_i[i]
-            lv[s] = par[A_M, s] * lv[s] - g * gain_v[i]
+            o = np.uint64(out) + i
+            li[o] = par[A_S, o] * li[o] + couple[o] * lv[o] - g * gain_i[i]
+            lv[o] = par[A_M, o] * lv[o] - g * gain_v[i]
         above = layers
         for layer in range(layers - 1, -1, -1):
             at, width = sizes[layer, OFFSET], sizes[layer, PADDED]
