@@ -1,4 +1,4 @@
-"""Write commands.rst next to this script from the program's own help.
+"""Write commands.rst next to this script from the program's own help, codes.rst and rules/ from its rules.
 
 python docs/generate.py          write it
 python docs/generate.py --check  exit 1 where it differs from the code
@@ -18,7 +18,10 @@ import typer
 
 from nirbridge.cli.app import app, main
 
-PAGE = Path(__file__).with_name("commands.rst")
+sys.path.insert(0, str(Path(__file__).parent))
+import rule_pages
+
+FOLDER = Path(__file__).parent
 HEAD = """\
 Commands
 ========
@@ -59,14 +62,35 @@ def page() -> str:
     return "\n".join(parts)
 
 
+def texts() -> dict[str, str]:
+    """The text of every page that is written here, by its path under docs/."""
+    return {"commands.rst": page(), **rule_pages.pages()}
+
+
+def differing(wanted: dict[str, str]) -> list[str]:
+    """Pages that are missing, differ from the code, or belong to no rule."""
+    there = {f"rules/{path.name}": path for path in (FOLDER / "rules").glob("*.rst")}
+    wrong = [name for name in there if name not in wanted]
+    for name, text in wanted.items():
+        path = FOLDER / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            wrong.append(name)
+    return sorted(wrong)
+
+
 def run(arguments: list[str]) -> int:
-    text = page()
+    wanted = texts()
+    wrong = differing(wanted)
     if arguments == ["--check"]:
-        if PAGE.read_text(encoding="utf-8") == text:
-            return 0
-        print("docs/commands.rst differs from the code; run: python docs/generate.py", file=sys.stderr)
-        return 1
-    PAGE.write_text(text, encoding="utf-8")
+        for name in wrong:
+            print(f"docs/{name} differs from the code; run: python docs/generate.py", file=sys.stderr)
+        return 1 if wrong else 0
+    (FOLDER / "rules").mkdir(exist_ok=True)
+    for name in wrong:
+        if name in wanted:
+            (FOLDER / name).write_text(wanted[name], encoding="utf-8")
+        else:
+            (FOLDER / name).unlink()
     return 0
 
 

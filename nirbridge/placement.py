@@ -43,7 +43,8 @@ class Core:
     """One core or PE that is in use: neurons ``first … first+neurons−1`` of ``node``.
 
     ``memory`` is the used fraction of the core's memory; ``detail`` holds the target's own
-    figures (bytes by region, axons, dummy columns ...).
+    figures (bytes by region, axons, dummy columns ...). Drawings know ``quad`` and ``pe`` (four cores
+    that sit together) and ``load`` (busy share of a tick).
     """
 
     index: int

@@ -117,7 +117,8 @@ class Format(Protocol):
 
     def read(self, path: Path) -> NIRGraph: ...
 
-    def write(self, path: Path, graph: NIRGraph) -> None: ...
+    def write(self, path: Path, graph: NIRGraph) -> str | None:
+        """Write the graph; may return a line about what the file holds."""
 
 
 def options_of(thing: Any) -> dict[str, Any]:

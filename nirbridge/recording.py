@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nirbridge.errors import BadInput
 from nirbridge.spikes import Spikes
 
-Readout = Literal["mean", "exp-mean", "sum", "max", "count", "first-spike"]
+Readout = Literal["mean", "exp-mean", "sum", "max", "count", "first-spike", "last"]
 READOUTS: tuple[Readout, ...] = get_args(Readout)
 Counts = dict[str, NDArray[np.int64]]
 
@@ -24,7 +24,7 @@ class Recording:
     output: `Spikes` where the output node spikes, else float32 (n_samples, ticks, units).
     dt: seconds of model time per tick.
     n_steps: steps of input; a target that delays by hops runs ``ticks ≥ n_steps``.
-    lag: ticks by which a node's events come later than with zero feed-forward delay, per node;
+    lag: ticks by which a node's events come later than the graph's own semantics say, per node;
         ``output_lag`` is the output's own.
     spikes: probed nodes -> `Spikes` in the target's own time (tick·dt).
     traces: "node:v" -> float array (n_samples, ticks, units), in units of ``program.graph``.
@@ -79,8 +79,8 @@ class Recording:
 
         With K steps k = 0 … K−1 and output x: ``sum`` Σx, ``mean`` Σx/K, ``exp-mean``
         Σx·e^(−(k+½)/K)/K (Nowotny et al. 2022, arXiv 2212.01232), ``max`` max x, ``count`` the number
-        of spikes, ``first-spike`` minus the first spike's step (minus K where there is none). A graded
-        spike counts its value in x.
+        of spikes, ``first-spike`` minus the first spike's step (minus K where there is none), ``last`` the
+        x of the last step. A graded spike counts its value in x.
         """
         out = self.aligned_output()
         steps = max(self.n_steps, 1)
@@ -92,9 +92,11 @@ class Recording:
                 np.minimum.at(first, (sample, out.units), step)
                 return -first
             total = np.zeros((out.n_samples, out.n_units))
-            if readout == "max":
+            if readout in ("max", "last"):
                 grid = out.to_dense(self.dt)
-                return grid.max(axis=1).astype(np.float64) if grid.size else total
+                if not grid.size:
+                    return total
+                return np.asarray(grid.max(axis=1) if readout == "max" else grid[:, -1], dtype=np.float64)
             weight = np.exp(-(step + 0.5) / steps) if readout == "exp-mean" else np.ones(len(step))
             if out.values is not None and readout != "count":
                 weight = weight * out.values
@@ -104,11 +106,13 @@ class Recording:
             raise BadInput(
                 f"read-out '{readout}' needs an output that spikes, got values",
                 code="NB505",
-                fix="use one of mean, exp-mean, sum, max",
+                fix="use one of mean, exp-mean, sum, max, last",
             )
         values = np.asarray(out, dtype=np.float64)
         if readout == "max":
             return np.asarray(values.max(axis=1))
+        if readout == "last":
+            return values[:, -1] if values.shape[1] else np.zeros((len(values), values.shape[2]))
         if readout == "exp-mean":
             weight = np.exp(-(np.arange(self.n_steps) + 0.5) / steps)
             return np.asarray(np.einsum("bku,k->bu", values, weight) / steps)

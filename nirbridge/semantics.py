@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.errors import BadInput, UsageError
-from nirbridge.graph import GraphMetadata, read_metadata, write_metadata
+from nirbridge.graph import GraphMetadata, newer_schema, read_metadata, write_metadata
 
 Decay = Literal["euler", "exact"]
 
@@ -155,11 +155,32 @@ def _choices() -> dict[str, tuple[Any, ...]]:
 
 _CHOICES = _choices()
 _DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Semantics)}
-_IGNORED: dict[str, tuple[str, ...]] = {"loihi": ("decay", "decay_syn", "gain", "order", "reset")}
+_OWN_LINES = ("decay", "decay_syn", "gain", "order", "reset")
+_IGNORED: dict[str, tuple[str, ...]] = {"loihi": _OWN_LINES, "lava-dl": _OWN_LINES, "ode": _OWN_LINES}
 
+# What the fields say of each reader (SEMANTICS §4); its own update lines are where networks are run.
 PROFILES: dict[str, dict[str, Any]] = {
     "canonical": {},
+    "ode": {},
     "genn": {"decay": "exact", "compare": ">=", "feedforward_delay": 1},
+    "snntorch": {},
+    "norse": {"delayed": "value", "v_init": "leak"},
+    "spyx": {"gain": "unit", "emit": "before-update", "reset": "subtract"},
+    "rockpool": {
+        "decay": "exact",
+        "gain": "unit",
+        "syn_input": "before",
+        "compare": ">=",
+        "multi_spike": True,
+        "reset": "subtract",
+    },
+    "sinabs": {
+        "decay": "exact",
+        "gain": "unit",
+        "compare": ">=",
+        "multi_spike": True,
+        "reset": "subtract",
+    },
     "spinnaker2": {
         "decay": "exact",
         "reset": "subtract",
@@ -168,7 +189,9 @@ PROFILES: dict[str, dict[str, Any]] = {
         "bias_path": "membrane",
         "rounding": "trunc",
     },
-    "loihi": {"feedforward_delay": 1, "arithmetic": "loihi", "weight_scale": 64.0},
+    "nengo": {"decay": "exact", "decay_syn": "euler", "delayed": "value", "floor": "zero"},
+    "lava-dl": {"arithmetic": "slayer"},
+    "loihi": {"feedforward_delay": 1, "arithmetic": "loihi"},
 }
 
 
@@ -180,8 +203,11 @@ def semantics_of(graph: nir.NIRGraph) -> Semantics:
     """
     metadata = read_metadata(graph)
     if metadata is None:
+        newer = newer_schema(graph) is not None
         raise BadInput(
-            "the graph says no dt, and NIR files cannot: running it needs one",
+            "the graph's metadata have a newer schema, so its dt is not known here: running it needs one"
+            if newer
+            else "the graph says no dt, and NIR files cannot: running it needs one",
             code="NB301",
             fix="state --dt SECONDS (and --unit ms if the file's tau are in milliseconds)",
         )

@@ -23,20 +23,37 @@ def test_demo_reaches_its_accuracy_on_every_target(tmp_path):
     assert all(abs(chip - reference) <= 0.02 for chip in chips)
 
 
-@pytest.mark.slow
-def test_spoken_digits_are_learned_and_survive_on_every_target(tmp_path):
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """The example of spoken digits, trained once for all tests here."""
     valid = DATA / "fsdd_valid.h5.gz"
     if not valid.exists():
         pytest.skip(f"no {valid.name} in the folder that NIRBRIDGE_DATA names")
     overrides = [f'data.train="{DATA / "fsdd_train.h5.gz"}"', f'data.valid="{valid}"']
-    trained = train(
-        ROOT / "examples" / "spoken_digits.toml", out=tmp_path / "digits.nir", overrides=overrides
-    )
-    data = read_dataset(valid, n_units=700)
-    assert run(trained.graph, parse("targets", "reference"), data).accuracy >= 0.70
-    assert trained.seconds < 600
+    out = tmp_path_factory.mktemp("digits") / "digits.nir"
+    return train(ROOT / "examples" / "spoken_digits.toml", out=out, overrides=overrides)
+
+
+@pytest.mark.slow
+def test_spoken_digits_are_learned_and_survive_on_every_target(digits):
+    data = read_dataset(DATA / "fsdd_valid.h5.gz", n_units=700)
+    assert run(digits.graph, parse("targets", "reference"), data).accuracy >= 0.70
+    assert digits.seconds < 600
     names = ("reference", "loihi2", "spinnaker2")
-    report = compare(trained.graph, [(name, parse("targets", name)) for name in names], data)
+    report = compare(digits.graph, [(name, parse("targets", name)) for name in names], data)
     for result in report.results[1:]:
         assert abs(result.accuracy - report.results[0].accuracy) <= 0.05
         assert result.versus.first_difference is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["fsdd_valid.h5.gz", "fsdd_test_george.h5.gz"])
+def test_int8_on_loihi2_costs_spoken_digits_at_most_a_point(digits, file):
+    """Post-training quantisation alone, against the float network on the reference, on the same samples."""
+    data = read_dataset(DATA / file, n_units=700)
+    report = compare(digits.graph, [(name, parse("targets", name)) for name in ("reference", "loihi2")], data)
+    reference, chip = report.results
+    change = chip.versus.change
+    shown = f"reference {reference.accuracy:.3f}, loihi2 {chip.accuracy:.3f}, {change}"
+    assert abs(chip.accuracy - reference.accuracy) <= 0.01, shown
+    assert change.n == len(data) and change.change == change.gained - change.lost, shown

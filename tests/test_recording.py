@@ -47,6 +47,8 @@ def score(x: np.ndarray, readout: Readout) -> float:
         return -float(fired[0]) if fired else -float(steps)
     if readout == "max":
         return max(float(v) for v in x)
+    if readout == "last":
+        return float(x[-1])
     if readout == "exp-mean":
         return sum(float(x[k]) * math.exp(-(k + 0.5) / steps) for k in range(steps)) / steps
     total = sum(float(v) for v in x)

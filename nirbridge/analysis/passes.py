@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.analysis.types import PassResult
+from nirbridge.analysis.weights import clipped
 from nirbridge.errors import Unsupported
-from nirbridge.graph import inline, read_metadata
+from nirbridge.graph import digest, inline, read_metadata
 from nirbridge.graph.delays import KEY as DELAYS
 from nirbridge.graph.delays import step_of, steps_of
 from nirbridge.graph.digest import node_fields
@@ -29,29 +30,70 @@ def applied(
 ) -> tuple[nir.NIRGraph, tuple[PassResult, ...], list[Step]]:
     """Run passes as one pipeline; returns the graph, a result per pass, and each pass's graphs, inlined."""
     steps: list[Step] = []
+    results: list[PassResult] = []
 
     def seen(item: Pass, old: nir.NIRGraph, new: nir.NIRGraph) -> None:
         steps.append((item, inline(old), inline(new)))
+        changed, result = _nesting(old, new) or _result(*steps[-1][1:])
+        law = str(getattr(item, "law", ""))
+        options = options_of(item)
+        results.append(PassResult(name=item.name, options=options, changed=changed, law=law, result=result))
 
     after = Pipeline(tuple(passes), seen=seen)(graph)
-    return after, tuple(_result(*step) for step in steps), steps
+    return after, tuple(results), steps
 
 
-def _result(item: Pass, before: nir.NIRGraph, after: nir.NIRGraph) -> PassResult:
+def _result(before: nir.NIRGraph, after: nir.NIRGraph) -> tuple[str, str]:
+    """What changed between two flat graphs, and what was measured of it."""
     names = _changed(before, after)
-    law = str(getattr(item, "law", ""))
+    left_out = [n for n in after.nodes if _reset_left_out(before.nodes.get(n), after.nodes[n])]
+    if not names and left_out:
+        return f"{len(left_out)} nodes", "v_reset = 0 left out"
     if not names:
-        changed, result = "nothing", "already so"
-    elif any(_delay_changed(before, after, name) for name in names):
-        changed, result = _delays(before, after, names)
-    elif arrays := [name for name in names if name in after.nodes and KEY in after.nodes[name].metadata]:
-        changed, result = f"{len(arrays)} arrays", _quantised(before, after, arrays)
-    else:
-        neurons = [name for name in names if not isinstance(after.nodes.get(name), nir.Linear | nir.Affine)]
-        moved = _moved(before, after, neurons)
-        changed = ", ".join(neurons or names)
-        result = "; ".join([*([moved] if moved else []), _gains(before, after)])
-    return PassResult(name=item.name, options=options_of(item), changed=changed, law=law, result=result)
+        return "nothing", "already so"
+    if any(_delay_changed(before, after, name) for name in names):
+        return _delays(before, after, names)
+    if arrays := [name for name in names if name in after.nodes and KEY in after.nodes[name].metadata]:
+        return f"{len(arrays)} arrays", _quantised(before, after, arrays)
+    if set(before.nodes) != set(after.nodes):
+        return _nodes(before, after, names)
+    neurons = [name for name in names if not isinstance(after.nodes.get(name), nir.Linear | nir.Affine)]
+    moved = _moved(before, after, neurons)
+    return ", ".join(neurons or names), "; ".join([*([moved] if moved else []), _gains(before, after)])
+
+
+def _nesting(before: nir.NIRGraph, after: nir.NIRGraph) -> tuple[str, str] | None:
+    """How many subgraphs there were and are, where only that changed."""
+    old, new = _subgraphs(before), _subgraphs(after)
+    if old == new or digest(inline(before)) != digest(inline(after)):
+        return None
+    return f"{old} subgraph{'s' if old != 1 else ''}, now {new}", "the same network inlined"
+
+
+def _subgraphs(graph: nir.NIRGraph) -> int:
+    inner = [node for node in graph.nodes.values() if isinstance(node, nir.NIRGraph)]
+    return len(inner) + sum(_subgraphs(node) for node in inner)
+
+
+def _nodes(before: nir.NIRGraph, after: nir.NIRGraph, names: list[str]) -> tuple[str, str]:
+    """Nodes that came, went or have another name, and those that took them over."""
+    gone, come = sorted(set(before.nodes) - set(after.nodes)), sorted(set(after.nodes) - set(before.nodes))
+    if len(before.nodes) == len(after.nodes):
+        pairs = ((after.nodes[n].metadata.get("nirbridge_from"), n) for n in come)
+        return ", ".join(gone), ", ".join(f"{old} → {new}" for old, new in pairs)
+    parts = [f"without {_listed(gone)}"] if gone else []
+    parts += [f"with {_listed(come)}"] if come else []
+    kept = [n for n in names if n in before.nodes and n in after.nodes]
+    parts += [f"{_listed(kept)} rewritten"] if kept else []
+    return f"{len(before.nodes)} nodes, now {len(after.nodes)}", "; ".join(parts)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+def _reset_left_out(before: Any, after: Any) -> bool:
+    return getattr(before, "v_reset", None) is not None and getattr(after, "v_reset", 0) is None
 
 
 def _changed(before: nir.NIRGraph, after: nir.NIRGraph) -> list[str]:
@@ -103,16 +145,19 @@ def _delays(before: nir.NIRGraph, after: nir.NIRGraph, names: list[str]) -> tupl
 
 
 def _moved(before: nir.NIRGraph, after: nir.NIRGraph, names: list[str]) -> str:
-    """The largest relative change of every time constant and threshold that changed."""
+    """The largest relative change of every time constant, in seconds, and threshold that changed."""
     worst: dict[str, float] = {}
+    old, new = (read_metadata(graph) for graph in (before, after))
+    unit = 1.0 if old is None or new is None else new.time_unit / old.time_unit
     for name in names:
         a, b = before.nodes.get(name), after.nodes.get(name)
         for field in ("tau", "tau_mem", "tau_syn", "v_threshold"):
             if not (hasattr(a, field) and hasattr(b, field)):
                 continue
             x, y = (np.asarray(getattr(node, field), np.float64) for node in (a, b))
+            factor = unit if field != "v_threshold" else 1.0
             if not np.array_equal(x, y) and np.all(x != 0):
-                worst[field] = max(worst.get(field, 0.0), float(np.abs(y / x - 1).max()))
+                worst[field] = max(worst.get(field, 0.0), float(np.abs(factor * y / x - 1).max()))
     return ", ".join(f"{field} within {100 * share:.2g} %" for field, share in sorted(worst.items()))
 
 
@@ -133,23 +178,14 @@ def _quantised(before: nir.NIRGraph, after: nir.NIRGraph, names: list[str]) -> s
     for members in groups.values():
         old = np.concatenate([_weight(before, name).reshape(-1) for name, _ in members])
         new = np.concatenate([_weight(after, name).reshape(-1) for name, _ in members])
-        clipped = float(np.mean(np.concatenate([_clipped(_weight(before, n), q) for n, q in members])))
+        share = float(np.mean(np.concatenate([clipped(_weight(before, n), q) for n, q in members])))
         noise = float(np.sum((old - new) ** 2))
         decibel = "exact" if noise == 0 else f"{10 * np.log10(np.sum(old**2) / noise):.0f} dB"
         low, high = float(members[0][1].scale.min()), float(members[0][1].scale.max())
         scale = f"scale {low:.3g}" if low == high else f"scales {low:.3g} to {high:.3g}"
         names_joined = "+".join(name for name, _ in members)
-        texts.append(f"{names_joined}: {scale}, clipped {100 * clipped:.1f} %, {decibel}")
+        texts.append(f"{names_joined}: {scale}, clipped {100 * share:.1f} %, {decibel}")
     return "; ".join(texts)
-
-
-def _clipped(weight: NDArray[np.float64], found: Quantization) -> NDArray[np.bool_]:
-    """Flat: whether a weight lies more than half a scale beyond the largest integer's value."""
-    scale = found.scale.astype(np.float64)
-    if found.axis >= 0:
-        scale = scale.reshape([-1 if at == found.axis else 1 for at in range(weight.ndim)])
-    top = 2 ** (found.bits - 1) - 1
-    return np.asarray(np.abs(weight) > (top + 0.5) * scale).reshape(-1)
 
 
 def _weight(graph: nir.NIRGraph, name: str) -> NDArray[np.float64]:
@@ -169,7 +205,10 @@ def _gains(before: nir.NIRGraph, after: nir.NIRGraph) -> str:
     except Unsupported as error:
         return f"not measured: {error.message}"
     for at in old.neurons:
-        p, q = old.populations[at], new.populations[new.index(old.populations[at].name)]
+        p = old.populations[at]
+        if p.name not in new.graph.nodes:
+            continue
+        q = new.populations[new.index(p.name)]
         gain_p = p.b_m * (p.b_s if p.cuba else 1.0)
         gain_q = q.b_m * (q.b_s if q.cuba else 1.0)
         drive = old.drives[at]

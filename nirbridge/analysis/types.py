@@ -99,3 +99,26 @@ class WeightHistogram:
     after: list[int]
     scale: float | None
     clipped_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizedScale:
+    """One scale of a quantisation, and the weights that share it before and after.
+
+    nodes: weight nodes, joined by the scale; channel: output of the one node, None where the scale is of
+    whole arrays. bits: of the integers. count: weights. clipped_share: that err by more than
+    half a scale; zero_share: that are 0 afterwards. sqnr_db: 10·log10(Σw²/Σ(w−ŵ)²), None where
+    nothing differs. edges: of equal bins over both; before, after: counts per bin.
+    """
+
+    nodes: tuple[str, ...]
+    channel: int | None
+    bits: int
+    scale: float
+    count: int
+    clipped_share: float
+    zero_share: float
+    sqnr_db: float | None
+    edges: tuple[float, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]

@@ -14,11 +14,14 @@ from nirbridge.cli import (
     convert,
     data,
     demo,
+    diff,
+    digest,
     doctor,
     inspect,
     map,
     plugins,
     report,
+    rules,
     run,
     train,
 )
@@ -31,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, train, inspect, check, convert, map, run, compare, report):
+for command in (demo, train, inspect, check, rules, digest, diff, convert, map, run, compare, report):
     app.command(name=command.__name__.rpartition(".")[2])(command.command)
 app.add_typer(data.app, name="data")
 app.command(name="plugins")(plugins.command)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from nirbridge.cli.findings import counted, show
+from nirbridge.cli.fitting import LAYERS, fitted, layer_row, layers, tightest
 from nirbridge.cli.options import DryRun, Dt, Graph, Json, Quiet, Samples, Unit
-from nirbridge.cli.output import Output, printable, table
+from nirbridge.cli.output import Output, table
 
 if TYPE_CHECKING:
     from nir import NIRGraph
     from rich.console import Console
 
     from nirbridge.errors import Finding
+    from nirbridge.validate.repair import Transpose
 
 SCHEMA = "nirbridge.check/1"
 
@@ -35,7 +38,24 @@ def command(
         ),
     ] = None,
     samples: Samples = None,
+    reader: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reader", metavar="NAME", help="Also list what this framework's reader would lose, or 'all'."
+        ),
+    ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended, in the file itself.")] = False,
+    transpose: Annotated[
+        str,
+        typer.Option(
+            "--transpose",
+            metavar="WHICH",
+            help="With --fix and square weights, which to transpose: stop, mismatched or all.",
+        ),
+    ] = "stop",
+    sarif: Annotated[
+        Path | None, typer.Option("--sarif", metavar="FILE", help="Also write the findings as SARIF 2.1.0.")
+    ] = None,
     dt: Dt = None,
     unit: Unit = None,
     json: Json = False,
@@ -46,22 +66,32 @@ def command(
 
     With --target and --data it shows where the target leaves the reference, layer by layer: "agree" is
     the share of spikes in common as the network runs, "alone" that of a layer fed with the reference's
-    own spikes. The exit code is 3 where there are errors, 4 where the graph does not fit a target.
+    own spikes. The exit code is 3 where there are errors, 4 where the graph does not fit a target or a
+    reader refuses it. `nirbridge rules` explains the codes.
     """
     from nirbridge.cli.failure import filled_finding
-    from nirbridge.cli.inputs import target_of
+    from nirbridge.cli.inputs import check_folder, target_of
+    from nirbridge.errors import BadInput, Finding, UsageError
     from nirbridge.report.numbers import plural
 
     out = Output(json, quiet)
     chosen = [(spec, target_of(spec)) for spec in target or []]
+    readers, which = _readers(reader or []), _transpose(transpose)
     if data is not None and not chosen:
-        from nirbridge.errors import UsageError
-
         raise UsageError("--data is given but no target", code="NB700", fix="name one with --target NAME")
-    findings, graph = _findings(file, dt, unit)
+    if sarif is not None:
+        check_folder(sarif)
+    try:
+        findings, graph = _findings(file, dt, unit)
+    except BadInput as error:
+        if sarif is not None and not dry_run:
+            message = error.message.removeprefix(f"{file}: ")
+            whole = Finding(code=error.code, level="error", message=message, fix=error.fix)
+            _write_sarif(sarif, [whole, *error.findings], file)
+        raise
     mended: list[Finding] = []
     if fix and graph is not None:
-        left, graph = _mend(context, file, findings, dry_run)
+        left, graph = _mend(context, file, graph, findings, which, dry_run)
         mended = [finding for finding in findings if finding not in left]
         findings = left
         verb = "would mend" if dry_run else "mended"
@@ -71,23 +101,85 @@ def command(
     broken = any(finding.level == "error" for finding in findings)
     fits = []
     if graph is not None and not broken:
-        fits = [_fit(spec, item, graph, file) for spec, item in chosen]
+        fits = [fitted(spec, item, graph, file) for spec, item in chosen]
         if data is not None:
             for fit, (spec, item) in zip(fits, chosen, strict=True):
-                fit["layers"] = _layers(item, graph, file, data, samples, out, spec) if fit["fits"] else []
-    value = {
+                fit["layers"] = layers(item, graph, file, data, samples, out, spec) if fit["fits"] else []
+    taken = [_taken(name, graph, file) for name in readers] if graph is not None else []
+    value: dict[str, Any] = {
         "schema": SCHEMA,
         "file": str(file),
         "valid": not broken,
         "findings": [filled_finding(finding, file).as_dict() for finding in findings],
         "mended": [finding.as_dict() for finding in mended],
         "targets": fits,
+        "readers": taken,
     }
+    if sarif is not None and not dry_run:
+        listed = [*value["findings"], *(f for part in (*fits, *taken) for f in part["findings"])]
+        _write_sarif(sarif, [Finding(**item) for item in listed], file)
+        out.note(f"wrote {sarif}")
     out.result(value, lambda console: _show(console, value))
     if broken:
         raise typer.Exit(3)
-    if any(not fit["fits"] for fit in fits):
+    if any(not fit["fits"] for fit in fits) or any(not part["takes"] for part in taken):
         raise typer.Exit(4)
+
+
+def _readers(asked: list[str]) -> list[str]:
+    """The names of readers that were asked for; raises `UsageError` (NB701) for an unknown one."""
+    from nirbridge.errors import UsageError
+    from nirbridge.validate.readers import READERS
+
+    for name in asked:
+        if name != "all" and name not in READERS:
+            raise UsageError(
+                f"--reader is '{name}', expected one of {', '.join(READERS)} or all",
+                code="NB701",
+                fix="name one of these",
+            )
+    return list(READERS) if "all" in asked else list(dict.fromkeys(asked))
+
+
+def _transpose(which: str) -> Transpose:
+    from typing import get_args
+
+    from nirbridge.errors import UsageError
+    from nirbridge.validate.repair import Transpose
+
+    if which not in get_args(Transpose):
+        raise UsageError(
+            f"--transpose is '{which}', expected stop, mismatched or all",
+            code="NB701",
+            fix="name one of these",
+        )
+    return cast("Transpose", which)
+
+
+def _taken(name: str, graph: NIRGraph, file: Path) -> dict[str, Any]:
+    """What one framework's reader would refuse or change."""
+    from nirbridge.cli.failure import filled_finding
+    from nirbridge.validate.reader_rules import check_reader
+    from nirbridge.validate.readers import READERS
+
+    findings = [filled_finding(finding, file) for finding in check_reader(graph, name)]
+    return {
+        "reader": name,
+        "release": READERS[name].release or None,
+        "takes": not any(finding.level == "error" for finding in findings),
+        "findings": [finding.as_dict() for finding in findings],
+    }
+
+
+def _write_sarif(place: Path, findings: list[Finding], file: Path) -> None:
+    import json
+
+    from nirbridge import __version__
+    from nirbridge.io.atomic import write_text
+    from nirbridge.report.sarif import sarif
+
+    log = sarif(findings, file, version=__version__)
+    write_text(place, json.dumps(log, indent=2, ensure_ascii=False) + "\n")
 
 
 def _findings(file: Path, dt: float | None, unit: str | None) -> tuple[list[Finding], NIRGraph | None]:
@@ -105,143 +197,51 @@ def _findings(file: Path, dt: float | None, unit: str | None) -> tuple[list[Find
             return findings, graph
         if dt is not None or scale is not None:
             graph = with_dt(graph, dt, scale)
-            findings = validate(graph, in_file=True)
+            read = [finding for finding in findings if finding.code == "NB102"]
+            findings = [*read, *validate(graph, in_file=True)]
         return findings, graph
 
 
-def _fit(spec: str, target: Any, graph: NIRGraph, file: Path) -> dict[str, Any]:
-    """Findings of one target on the graph that its own passes make, and its limits."""
-    from nirbridge.cli.failure import about, filled_finding
-    from nirbridge.errors import DoesNotFit, Finding, Unsupported
-    from nirbridge.passes import Pipeline
-
-    result: dict[str, Any] = {"target": spec, "fits": True, "findings": [], "placement": None}
-    findings: list[Finding] = []
-    try:
-        with about(file):
-            lowered = Pipeline(tuple(target.passes(graph)))(graph)
-            findings = list(target.check(lowered))
-            placement = target.compile(lowered).placement
-            result["placement"] = placement.as_dict()
-            result["fits"] = placement.fits
-    except Unsupported as error:
-        if isinstance(error, DoesNotFit) and error.placement is not None:
-            result["placement"] = error.placement.as_dict()
-        if not any(finding.level == "error" for finding in findings):
-            message = error.message.removeprefix(f"{file}: ")
-            extra = Finding(code=error.code, level="error", message=message, fix=error.fix)
-            findings += [*([] if error.findings else [extra]), *error.findings]
-        result["fits"] = False
-    result["findings"] = [filled_finding(finding, file).as_dict() for finding in findings]
-    return result
-
-
-def _layers(
-    target: Any, graph: NIRGraph, file: Path, data: Path, samples: int | None, out: Output, spec: str
-) -> list[dict[str, Any]]:
-    """Each layer of the graph that the target's passes make, against the reference on the same graph."""
-    from nirbridge.cli.failure import about
-    from nirbridge.cli.inputs import data_of
-    from nirbridge.evaluate import diagnose
-    from nirbridge.passes import Pipeline
-
-    lowered = Pipeline(tuple(target.passes(graph)))(graph)
-    loaded = data_of(data, graph, samples)
-    neurons = sum(hasattr(node, "r") for node in lowered.nodes.values())
-    with about(file, data), out.progress(f"layers on {spec}", neurons) as progress:
-        return [layer.as_dict() for layer in diagnose(lowered, target, loaded, progress=progress)]
-
-
 def _mend(
-    context: typer.Context, file: Path, findings: list[Finding], dry_run: bool
+    context: typer.Context,
+    file: Path,
+    graph: NIRGraph,
+    findings: list[Finding],
+    which: Transpose,
+    dry_run: bool,
 ) -> tuple[list[Finding], NIRGraph]:
     """Repair the file in place; returns the findings that are left and the repaired graph."""
     from nirbridge.cli.failure import about
+    from nirbridge.cli.inputs import format_of
     from nirbridge.cli.provenance import Provenance
-    from nirbridge.io import read_graph, write_graph
-    from nirbridge.validate import validate
+    from nirbridge.validate import repair, validate
 
     with about(file):
-        provenance = Provenance("check", context.obj, {"fix": True}, [file])
-        graph = read_graph(file, repair=True)
+        provenance = Provenance("check", context.obj, {"fix": True, "transpose": which}, [file])
+        graph = repair(graph, transpose=which)
         left = validate(graph, in_file=True)
         mended = [finding for finding in findings if finding not in left]
         if mended and not dry_run:
-            write_graph(file, graph)
+            format_of(file).write(file, graph)
             provenance.write(file, mended=[finding.as_dict() for finding in mended])
     return left, graph
 
 
 def _show(console: Console, value: dict[str, Any]) -> None:
-    from nirbridge.report.numbers import plural
-
-    if value["mended"]:
-        _print_findings(console, value["mended"], mended=True)
-    _print_findings(console, value["findings"])
-    words = {"error": "error", "warning": "warning", "info": "note"}
-    counts = [
-        plural(sum(f["level"] == level for f in value["findings"]), word)
-        for level, word in words.items()
-        if any(f["level"] == level for f in value["findings"])
-    ]
-    console.print(f"{value['file']}: {', '.join(counts) or 'no findings'}", soft_wrap=True)
+    show(console, value["mended"], mended=True)
+    show(console, value["findings"])
+    console.print(f"{value['file']}: {counted(value['findings']) or 'no findings'}", soft_wrap=True)
     for fit in value["targets"]:
-        _print_findings(console, fit["findings"])
+        show(console, fit["findings"])
         console.print(
-            f"{fit['target']}: {'fits' if fit['fits'] else 'does not run here'}{_tightest(fit)}",
+            f"{fit['target']}: {'fits' if fit['fits'] else 'does not run here'}{tightest(fit)}",
             soft_wrap=True,
         )
         if fit.get("layers"):
-            console.print(table(_LAYERS, [_layer_row(layer) for layer in fit["layers"]]))
-
-
-def _layer_row(layer: dict[str, Any]) -> tuple[str, ...]:
-    def number(value: float | None, form: str = "{:.2f}") -> str:
-        return "–" if value is None else form.format(value)
-
-    own = [f"{key.partition('_')[2].replace('_', ' ')} {n:g}" for key, n in layer["counts"].items()
-           if "wraps" in key or "overflows" in key]  # fmt: skip
-    alone = number(layer["alone"], "{:.2%}")
-    if layer["v_error"] is not None:
-        alone = f"V within {layer['v_error']:.1g}"
-    first = layer["first"]
-    return (
-        layer["node"],
-        number(layer["reference_rate"]),
-        number(layer["rate"]),
-        number(layer["agree"], "{:.2%}"),
-        alone,
-        ", ".join([f"saturated {layer['counts'].get('saturated', 0.0):g}", *own]),
-        "–" if first is None else f"sample {first['sample']} step {first['step']} [{first['neuron']}]",
-    )
-
-
-_LAYERS = ("layer", "reference", "rate", "agree", "alone", "counts a sample", "first difference")
-
-
-def _tightest(fit: dict[str, Any]) -> str:
-    limits = [limit for limit in (fit["placement"] or {}).get("limits", []) if limit["headroom"] is not None]
-    if not limits:
-        return ""
-    least = min(limits, key=lambda limit: float(limit["headroom"]))
-    return (
-        f"; tightest limit: {least['name']} ({least['where']}), {least['used']:g} of {least['limit']:g} "
-        f"{least['unit']}, headroom {100 * least['headroom']:.0f} %"
-    )
-
-
-def _print_findings(console: Console, findings: list[dict[str, Any]], *, mended: bool = False) -> None:
-
-    style = {"error": "bold red", "warning": "yellow", "info": "dim"}
-    for finding in findings:
-        where = f"node '{finding['node']}': " if finding["node"] else ""
-        text = (
-            finding["message"]
-            if (finding["node"] or "") in finding["message"]
-            else where + finding["message"]
-        )
-        level = "mended" if mended else finding["level"]
-        console.print(f"{level}[{finding['code']}]", style=style.get(level, "green"), end=" ")
-        console.print(printable(text), soft_wrap=True)
-        if finding["fix"] and not mended:
-            console.print(f"  fix: {printable(finding['fix'])}", soft_wrap=True)
+            console.print(table(LAYERS, [layer_row(layer) for layer in fit["layers"]]))
+    for part in value["readers"]:
+        show(console, part["findings"])
+        verdict = "takes it as it is" if not part["findings"] else "takes it, with a difference"
+        verdict = verdict if part["takes"] else "computes another network"
+        release = f" ({part['release']})" if part["release"] else ""
+        console.print(f"{part['reader']}{release}: {verdict}", soft_wrap=True)

@@ -27,6 +27,14 @@ def command(
         list[str] | None,
         typer.Option("--target", "-t", metavar="NAME:OPT=VAL,..", help="A further target; repeat it."),
     ] = None,
+    semantics: Annotated[
+        str | None,
+        typer.Option(
+            "--semantics",
+            metavar="A,B,C",
+            help="Compare readings instead: how these frameworks would compute the file.",
+        ),
+    ] = None,
     samples: Samples = None,
     output: Annotated[
         list[Path] | None,
@@ -41,24 +49,36 @@ def command(
 ) -> None:
     """Compare one graph on several targets.
 
-    The table shows accuracy, spikes that agree, the first difference, energy and latency.
+    The table shows accuracy, spikes that agree, the first difference, energy and latency. With
+    --semantics snntorch,norse,lava-dl it shows instead where those frameworks' readings of the file
+    first differ from the file's own: sample, step, node, neuron, and the membrane on both sides.
     """
     from nirbridge import evaluate
     from nirbridge.cli.failure import about
     from nirbridge.cli.inputs import data_of, graph_of, targets_of
     from nirbridge.cli.provenance import Provenance, command_line
+    from nirbridge.cli.readings import readings_of
     from nirbridge.cli.report import check_endings, write_report
     from nirbridge.errors import UsageError
 
     out = Output(json, quiet)
     outputs = check_endings(output or [])
+    if semantics is not None and (targets or target):
+        raise UsageError(
+            "--semantics compares readings on the reference, it takes no targets beside it",
+            code="NB700",
+            fix="leave --targets and --target out",
+        )
     chosen = targets_of(targets, list(target or []))
-    if not chosen:
+    if not chosen and semantics is None:
         raise UsageError(
             "no target is named",
             code="NB700",
             fix="name some: --targets reference,loihi2 (nirbridge plugins)",
         )
+    graph = graph_of(out, file, dt, unit)
+    if semantics is not None:
+        chosen = readings_of(semantics, graph)
     options = {
         "targets": [spec for spec, _ in chosen],
         "samples": samples,
@@ -67,7 +87,6 @@ def command(
         "unit": unit,
     }
     provenance = Provenance("compare", context.obj, options, [file, data])
-    graph = graph_of(out, file, dt, unit)
     loaded = data_of(data, graph, samples)
     with about(file, data), out.progress("comparing", len(loaded) * len(chosen)) as progress:
         seen: dict[str, int] = {}
@@ -84,15 +103,23 @@ def command(
             batch=batch,
             progress=step,
             commands=(command_line(context.obj),),
+            leave_out=semantics is not None,
         )
     if not dry_run:
         for path in outputs:
             write_report(path, result, provenance)
             out.note(f"wrote {path}")
-    out.result(result.as_dict(), lambda console: _show(console, result))
+    show = _show_readings if semantics is not None else _show
+    out.result(result.as_dict(), lambda console: show(console, result))
 
 
 def _show(console: Console, result: Report) -> None:
     from nirbridge.report.table import print_comparison
 
     print_comparison(console, result)
+
+
+def _show_readings(console: Console, result: Report) -> None:
+    from nirbridge.report.readings import print_readings
+
+    print_readings(console, result)

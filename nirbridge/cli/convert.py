@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nirbridge.cli.options import DryRun, Dt, Json, Quiet, Unit
+from nirbridge.cli.options import DryRun, Dt, Json, Quiet, Samples, Unit
 from nirbridge.cli.output import Output, table
 
 if TYPE_CHECKING:
     from nir import NIRGraph
     from rich.console import Console
 
+    from nirbridge.errors import Finding
     from nirbridge.protocols import Target
 
 SCHEMA = "nirbridge.convert/1"
@@ -21,14 +23,46 @@ SCHEMA = "nirbridge.convert/1"
 
 def command(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A graph.", show_default=False)],
-    goal: Annotated[Path, typer.Argument(metavar="OUT", help="The new file.", show_default=False)],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="A graph, recorded spikes or a data set.", show_default=False)
+    ],
+    goal: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT[:OPT=VAL,..]", help="The new file, with options of its format.", show_default=False
+        ),
+    ],
     passes: Annotated[
         list[str] | None,
-        typer.Option("--pass", "-p", metavar="NAME[:OPT=VAL,..]", help="A pass with its options; repeat it."),
+        typer.Option(
+            "--pass", "-p", metavar="NAME[:OPT=VAL,..]", help="A pass (see plugins) with options; repeat it."
+        ),
     ] = None,
     target: Annotated[
         str | None, typer.Option("--for", metavar="TARGET", help="Then the passes that make it legal there.")
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="First mend what can be mended, and list it.")] = False,
+    node: Annotated[
+        str | None, typer.Option("--node", metavar="NODE", help="Of recorded spikes: this node's.")
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option("--calibration", metavar="FILE.npz", help="Of an ANN (.onnx): samples for thresholds."),
+    ] = None,
+    coding: Annotated[
+        str | None,
+        typer.Option(
+            "--rate-coding", metavar="OPT=VAL,..", help="Of an ANN: percentile, coding, steps, max_pool …"
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "-d", metavar="FILE.npz", help="Of an ANN: samples to measure accuracy on."),
+    ] = None,
+    samples: Samples = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Of quantised weights: every scale, .html or .json."),
     ] = None,
     dt: Dt = None,
     unit: Unit = None,
@@ -36,52 +70,106 @@ def command(
     quiet: Quiet = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Run passes over a graph and write the result.
+    """Run passes over a graph and write the result; or write spikes in another format.
 
-    The table says what each pass changed and what stays equal.
+    The table says what each pass changed and what stays equal. An ANN (.onnx) becomes a rate-coded
+    spiking graph first, whose accuracy is shown for growing numbers of steps. Recorded spikes (.nir) and
+    data sets (.h5, .h5.gz, .npz) become each other; with --dt a recording holds grids of this step, else
+    events.
     """
     from nirbridge import plugins
     from nirbridge.analysis import applied
+    from nirbridge.cli import calibration as scales_report
+    from nirbridge.cli.ann import is_ann, rate_coded, refuse_ann_options
+    from nirbridge.cli.convert_spikes import convert_spikes, holds_spikes, refuse_graph_options
     from nirbridge.cli.failure import about
-    from nirbridge.cli.inputs import check_folder, format_of, graph_of, rehearse, target_of
+    from nirbridge.cli.inputs import check_folder, file_of, graph_of, mended_graph_of, target_of, write_noting
     from nirbridge.cli.provenance import Provenance
+    from nirbridge.errors import FindingWarning
     from nirbridge.graph import digest
 
     out = Output(json, quiet)
+    if not is_ann(source):
+        of_anns = {"--calibration": calibration, "--rate-coding": coding, "--data": data, "-n": samples}
+        refuse_ann_options(of_anns)
+    if holds_spikes(source, goal):
+        given: dict[str, object] = {"--pass": passes, "--for": target, "--unit": unit, "--fix": fix}
+        given["--report"] = report
+        refuse_graph_options(given)
+        convert_spikes(context, "convert", source, goal, out, node=node, dt=dt, dry_run=dry_run)
+        return
+    _refuse_node(node)
     specs = list(passes or [])
     items = tuple(plugins.parse("passes", spec) for spec in specs)
     chosen = None if target is None else target_of(target)
+    goal, writer = file_of(goal)
     check_folder(goal)
-    writer = format_of(goal)
-    provenance = Provenance(
-        "convert", context.obj, {"pass": specs, "for": target, "dt": dt, "unit": unit}, [source]
-    )
-    graph = graph_of(out, source, dt, unit)
+    scales_report.check_report(report)
+    options = {"pass": specs, "for": target, "fix": fix, "dt": dt, "unit": unit, "rate_coding": coding}
+    read = [path for path in (source, calibration, data) if path is not None]
+    provenance = Provenance("convert", context.obj, {**options, "samples": samples}, read)
+    ann: dict[str, Any] | None = None
+    mended: list[Finding] = []
+    if is_ann(source):
+        graph, ann = rate_coded(
+            out, source, calibration=calibration, coding=coding, data=data, samples=samples, dt=dt
+        )
+    elif fix:
+        graph, mended = mended_graph_of(out, source, dt, unit)
+    else:
+        graph = graph_of(out, source, dt, unit)
     with about(source, goal, goal=goal):
-        after, results, _ = applied(items, graph)
-        if chosen is not None:
-            after, more, _ = applied(chosen.passes(after), after)
-            results = (*results, *more)
-            _check(chosen, after, str(target))
-        if dry_run:
-            rehearse(goal, lambda place: writer.write(place, after))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", FindingWarning)
+            after, results, steps = applied(items, graph)
+            if chosen is not None:
+                after, more, more_steps = applied(chosen.passes(after), after)
+                results, steps = (*results, *more), [*steps, *more_steps]
+                _check(chosen, after, str(target))
+        for warning in caught:
+            if isinstance(warning.message, FindingWarning):
+                out.warn(warning.message.finding, source)
+        said, noted = write_noting(writer, goal, after, dry_run=dry_run)
+    for finding in noted:
+        out.warn(finding, goal)
+    scales = scales_report.scales_of(steps)
     value = {
         "schema": SCHEMA,
         "input": str(source),
         "output": None if dry_run else str(goal),
+        "note": said,
+        "mended": [finding.as_dict() for finding in mended],
         "digest": {"before": digest(graph), "after": digest(after)},
         "passes": [
             {"name": r.name, "options": r.options, "changed": r.changed, "law": r.law, "result": r.result}
             for r in results
         ],
+        "scales": scales_report.as_dicts(scales),
+        "ann": ann,
     }
     if not dry_run:
-        with about(source, goal, goal=goal):
-            writer.write(goal, after)
         provenance.write(goal, digest=value["digest"])
-    out.result(value, lambda console: _show(console, value))
+        if report is not None:
+            scales_report.write_report(report, scales, goal)
+
+    def show(console: Console) -> None:
+        _show(console, value)
+        if scales:
+            scales_report.show(console, scales)
+
+    out.result(value, show)
     verb = "would write" if dry_run else "wrote"
-    out.note(f"{verb} {goal} ({len(after.nodes)} nodes, digest {digest(after)[:6]}…)")
+    line = "" if said is None else f"; {said}"
+    out.note(f"{verb} {goal} ({len(after.nodes)} nodes, digest {digest(after)[:6]}…{line})")
+
+
+def _refuse_node(node: str | None) -> None:
+    from nirbridge.errors import UsageError
+
+    if node is not None:
+        raise UsageError(
+            "--node is given, and this is a graph", code="NB700", fix="name a file of recorded spikes"
+        )
 
 
 def _check(target: Target, graph: NIRGraph, spec: str) -> None:
@@ -100,6 +188,12 @@ def _check(target: Target, graph: NIRGraph, spec: str) -> None:
 
 
 def _show(console: Console, value: dict[str, Any]) -> None:
+    if value["ann"] is not None:
+        from nirbridge.cli.ann import show
+
+        show(console, value["ann"])
+        if not value["passes"]:
+            return
     if not value["passes"]:
         console.print(f"no passes: {value['output'] or 'the result'} holds the same graph")
         return

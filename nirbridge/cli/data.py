@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nirbridge.data import Dataset
 
 INFO = "nirbridge.data-info/1"
-SPIKES = "FILE.h5|.h5.gz|.npz"
+SPIKES = "FILE.h5|.h5.gz|.npz|.nir"
 
 app = typer.Typer(help="Describe, convert and make data sets.", rich_markup_mode=None)
 make = typer.Typer(help="Make a data set by its rule.", rich_markup_mode=None)
@@ -32,19 +32,25 @@ class Split(StrEnum):
     test = "test"
 
 
-Out = Annotated[Path, typer.Argument(metavar="OUT.h5|.h5.gz|.npz", help="The new file.", show_default=False)]
+Out = Annotated[
+    Path, typer.Argument(metavar="OUT.h5|.h5.gz|.npz|.nir", help="The new file.", show_default=False)
+]
+Node = Annotated[
+    str | None, typer.Option("--node", metavar="NODE", help="Of recorded spikes (.nir): this node's.")
+]
 
 
 @app.command()
 def info(
     file: Annotated[Path, typer.Argument(metavar=SPIKES, help="Labelled spikes.", show_default=False)],
+    node: Node = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Samples, classes, channels, spikes per sample, duration and groups of a data set."""
     from nirbridge.io.datasets import read_dataset
 
-    value = described(file, read_dataset(file))
+    value = described(file, read_dataset(file, node=node))
     Output(json, quiet).result(value, lambda console: _show(console, value))
 
 
@@ -54,16 +60,21 @@ def convert(
     source: Annotated[Path, typer.Argument(metavar=SPIKES, help="Labelled spikes.", show_default=False)],
     goal: Out,
     samples: Samples = None,
+    node: Node = None,
+    dt: Annotated[
+        float | None, typer.Option("--dt", help="Into .nir: grids of steps of so many seconds, not events.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     dry_run: DryRun = False,
 ) -> None:
     """Write a data set in another format, or only its first samples."""
-    from nirbridge.io.datasets import read_dataset
+    from nirbridge.cli.convert_spikes import convert_spikes
 
-    dataset = read_dataset(source).head(samples)
-    options = {"samples": samples}
-    _write(context, "data convert", goal, dataset, options, [source], Output(json, quiet), dry_run)
+    out = Output(json, quiet)
+    convert_spikes(
+        context, "data convert", source, goal, out, node=node, dt=dt, samples=samples, dry_run=dry_run
+    )
 
 
 @make.command("yin-yang")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -28,14 +29,41 @@ def graph_of(out: Output, path: Path, dt: float | None = None, unit: str | None 
 
     Raises `BadInput` with every error that `validate` finds.
     """
+    return _valid(out, path, dt, unit, lambda: read_noting(path))
+
+
+def mended_graph_of(
+    out: Output, path: Path, dt: float | None = None, unit: str | None = None
+) -> tuple[NIRGraph, list[Finding]]:
+    """As `graph_of`, after every repair that is unique; the findings that the repairs took away."""
+    from nirbridge.validate import repair, validate
+
+    with about(path):
+        found, before = lint_graph(path)
+        graph = read_graph(path) if found is None else found  # reading says what no graph can be made of
+    mended = repair(graph)
+    left = validate(mended, in_file=True)
+    gone = [finding for finding in before if finding not in left]
+    for finding in gone:
+        out.note(f"mended[{finding.code}] {path}: {finding.message}")
+    return _valid(out, path, dt, unit, lambda: (mended, [])), gone
+
+
+def _valid(
+    out: Output,
+    path: Path,
+    dt: float | None,
+    unit: str | None,
+    read: Callable[[], tuple[NIRGraph, list[Finding]]],
+) -> NIRGraph:
     from nirbridge.semantics import with_dt
     from nirbridge.validate import validate
 
     scale = time_unit(unit)
     check_dt(dt)
     with about(path):
-        read, noted = read_noting(path)
-        graph = with_dt(read, dt, scale)
+        found, noted = read()
+        graph = with_dt(found, dt, scale)
         findings = [*noted, *validate(graph)]
         raise_on_errors(findings, str(path))
     for finding in findings:
@@ -70,23 +98,54 @@ def read_noting(path: Path) -> tuple[NIRGraph, list[Finding]]:
     return graph, [w.message.finding for w in caught if isinstance(w.message, FindingWarning)]
 
 
-def lint_graph(path: Path) -> tuple[NIRGraph | None, list[Finding]]:
-    """The graph in a file and all findings about it; None where no graph can be made of it."""
+def write_noting(
+    writer: Format, goal: Path, graph: NIRGraph, *, dry_run: bool = False
+) -> tuple[str | None, list[Finding]]:
+    """Write a graph, or only rehearse it: what the format says of the file, and what it warned of."""
+    said: list[str | None] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FindingWarning)
+        if dry_run:
+            rehearse(goal, lambda place: said.append(writer.write(place, graph)))
+        else:
+            said.append(writer.write(goal, graph))
+    return said[0], [w.message.finding for w in caught if isinstance(w.message, FindingWarning)]
+
+
+def lint_graph(path: Path, *, partial: bool = False) -> tuple[NIRGraph | None, list[Finding]]:
+    """The graph in a file and all findings about it; None where no graph can be made of it.
+
+    With ``partial`` the graph holds what could be made.
+    """
     from nirbridge.io import lint_file
     from nirbridge.validate import validate
 
     if path.suffix.lower() == ".nir" and not path.is_dir():
-        return lint_file(path)
+        return lint_file(path, partial=partial)
     graph, noted = read_noting(path)
     return graph, [*noted, *validate(graph)]
 
 
-def format_of(path: Path) -> Format:
+def file_of(text: Path) -> tuple[Path, Format]:
+    """A graph's file and its format with the options that may stand behind the name.
+
+    ``net.onnx:states=true`` is the file ``net.onnx``, whose format has the option ``states``. Raises
+    `UsageError` as `format_of` does, and (NB701) for an option that the format does not have.
+    """
+    endings = {plugin.name for plugin in plugins.available("formats")}
+    found = re.fullmatch(r"(.+?\.\w+):([A-Za-z][\w-]*=.*)", str(text))
+    if found is None or not found[1].lower().endswith(tuple(endings)):
+        return text, format_of(text)
+    return Path(found[1]), format_of(Path(found[1]), found[2])
+
+
+def format_of(path: Path, options: str = "") -> Format:
     """The format plugin for a file ending; raises `UsageError` (NB711) with the known endings."""
     known = sorted({plugin.name for plugin in plugins.available("formats")}, key=len, reverse=True)
     for ending in known:
         if path.name.lower().endswith(ending):
-            loaded: Format = plugins.load("formats", ending)()
+            spec = f"{ending}:{options}"
+            loaded: Format = plugins.parse("formats", spec) if options else plugins.load("formats", ending)()
             return loaded
     what = f"'{path.suffix}' is not the ending of a graph" if path.suffix else "has no ending"
     raise UsageError(
@@ -162,10 +221,17 @@ def targets_of(listed: str | None, single: list[str]) -> list[tuple[str, Target]
 
 
 def data_of(path: Path, graph: NIRGraph, samples: int | None) -> Dataset:
-    """The first samples of a data set, with as many channels as the graph has inputs."""
+    """The first samples of a data set, with as many channels as the graph has inputs.
+
+    Images become spikes as the graph of a rate-coded ANN says.
+    """
+    from nirbridge.ann import encoding_in
     from nirbridge.io.datasets import read_dataset
+    from nirbridge.io.images import encoded, holds_images
 
     with about(path):
+        if holds_images(path) and encoding_in(graph) is not None:
+            return encoded(path, graph, samples)
         return read_dataset(path, n_units=input_size(graph)).head(samples)
 
 

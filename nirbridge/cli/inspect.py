@@ -6,9 +6,11 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from nirbridge.cli.options import Graph, Json, Quiet
+import typer
+
+from nirbridge.cli.options import DryRun, Graph, Json, Quiet
 from nirbridge.cli.output import Output, table
 
 if TYPE_CHECKING:
@@ -20,20 +22,50 @@ if TYPE_CHECKING:
 SCHEMA = "nirbridge.inspect/1"
 
 
-def command(file: Graph, json: Json = False, quiet: Quiet = False) -> None:
-    """Show nodes, shapes, parameters and metadata of a graph."""
-    from nirbridge.cli.failure import about
-    from nirbridge.cli.inputs import lint_graph, read_graph
-    from nirbridge.errors import NirbridgeError, raise_on_errors
+def command(
+    context: typer.Context,
+    file: Graph,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", "-o", metavar="NET.svg", help="Also draw the graph to this file.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Show nodes, shapes, parameters and metadata of a graph.
 
+    A broken graph is shown as far as it can be read; `nirbridge check` says what is wrong.
+    """
+    from nirbridge.cli.failure import about
+    from nirbridge.cli.inputs import check_folder, lint_graph
+    from nirbridge.report.graph_svg import graph_svg
+
+    out = Output(json, quiet)
+    if svg is not None:
+        check_folder(svg)
     with about(file):
-        graph, findings = lint_graph(file)
-        try:
-            value = described(file, graph or read_graph(file), findings)
-        except NirbridgeError:
-            raise_on_errors(findings, str(file))  # they tell more than what stopped here
-            raise
-    Output(json, quiet).result(value, lambda console: _show(console, value))
+        whole, findings = lint_graph(file)
+        graph = whole if whole is not None else lint_graph(file, partial=True)[0]
+        if graph is None:
+            raise TypeError(f"{file}: a format gave no graph")
+        value = described(file, graph, findings)
+        drawn = None if svg is None else graph_svg(graph, file.name)
+    value["complete"] = whole is not None
+    if svg is not None and drawn is not None and not dry_run:
+        _draw(context, file, svg, drawn)
+        out.note(f"wrote {svg}")
+    out.result(value, lambda console: _show(console, value))
+    if whole is None:
+        out.note(f"{file}: not all nodes and edges can be read: see nirbridge check")
+
+
+def _draw(context: typer.Context, file: Path, svg: Path, drawn: str) -> None:
+    from nirbridge.cli.provenance import Provenance
+    from nirbridge.io.atomic import write_text
+
+    provenance = Provenance("inspect", context.obj, {"svg": str(svg)}, [file])
+    write_text(svg, drawn)
+    provenance.write(svg)
 
 
 def described(file: Path, graph: nir.NIRGraph, findings: Sequence[Finding] = ()) -> dict[str, Any]:

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SCHEMA = "nirbridge.map/1"
-ROW = 16  # cores in a row of the grid
-FILL = " ▁▂▃▄▅▆▇█"
-COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red", "white")
 
 
 def command(
@@ -56,6 +53,7 @@ def command(
 
 
 def _show(console: Console, value: dict[str, Any]) -> None:
+    from nirbridge.cli.core_grid import draw_cores
     from nirbridge.report.numbers import amount, plural
 
     word = value["core_name"]
@@ -65,7 +63,7 @@ def _show(console: Console, value: dict[str, Any]) -> None:
     console.print(f"{printable(value['target'])}: {used} in use")
     if value["cores"]:
         console.print()
-        _grid(console, value["cores"])
+        draw_cores(console, value)
         console.print()
     rows = [
         (
@@ -81,23 +79,3 @@ def _show(console: Console, value: dict[str, Any]) -> None:
     ]
     right = ("used", "of", "headroom")
     console.print(table(("limit", "where", "used", "of", "unit", "headroom", "basis"), rows, right=right))
-
-
-def _grid(console: Console, cores: list[dict[str, Any]]) -> None:
-    """A cell a core, filled as far as its memory is; a line a node tells cores and neurons."""
-    from rich.text import Text
-
-    nodes = list(dict.fromkeys(core["node"] for core in cores))
-    colour = {node: COLOURS[at % len(COLOURS)] for at, node in enumerate(nodes)}
-    for start in range(0, len(cores), ROW):
-        line = Text(f"{cores[start]['index']:>6}  ")
-        for core in cores[start : start + ROW]:
-            level = min(max(round(core["memory"] * (len(FILL) - 1)), 1), len(FILL) - 1)
-            line.append(FILL[level] * 2 + " ", style=colour[core["node"]])
-        console.print(line)
-    for node in nodes:
-        mine = [core for core in cores if core["node"] == node]
-        neurons = sum(core["neurons"] for core in mine)
-        fullest = max(core["memory"] for core in mine)
-        label = f"{len(mine)} × {printable(node)}: {neurons:,} neurons, memory up to {100 * fullest:.0f} %"
-        console.print(Text("        ■ ", style=colour[node]).append(label, style="default"))

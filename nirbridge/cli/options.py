@@ -17,7 +17,7 @@ TargetName = Annotated[
     str, typer.Option("--target", "-t", metavar="NAME[:OPT=VAL,..]", help="A target with its options.")
 ]
 Data = Annotated[
-    Path, typer.Option("--data", "-d", metavar="FILE", help="Labelled spikes: .h5, .h5.gz or .npz.")
+    Path, typer.Option("--data", "-d", metavar="FILE", help="Labelled spikes: .h5, .h5.gz, .npz or .nir.")
 ]
 Samples = Annotated[int | None, typer.Option("-n", "--samples", min=1, help="Only the first N samples.")]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Samples per batch; results do not depend on it.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,8 +61,8 @@ def _entry(plugin: Any, options: bool) -> dict[str, Any]:
         "version": plugin.version,
         "from": plugin.value,
     }
-    if options and plugin.group != "formats":
-        cls = load(plugin.group, plugin.name)
+    cls = load(plugin.group, plugin.name) if options else None
+    if is_dataclass(cls):
         entry["about"] = cleandoc(cls.__doc__ or "")
         entry["options"] = [
             {"name": o.name, "type": o.type, "default": None if o.default is REQUIRED else o.default}

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nirbridge.cli.options import Batch, Data, DryRun, Dt, Graph, Json, Quiet, Samples, TargetName, Unit
+from nirbridge.cli.options import Batch, DryRun, Dt, Graph, Json, Quiet, Samples, TargetName, Unit
 from nirbridge.cli.output import Output, table
 
 if TYPE_CHECKING:
+    from nir import NIRGraph
     from rich.console import Console
+
+    from nirbridge.data import Dataset
 
 SCHEMA = "nirbridge.run-result/1"
 
@@ -20,7 +23,14 @@ def command(
     context: typer.Context,
     file: Graph,
     target: TargetName,
-    data: Data,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "-d", metavar="FILE", help="Labelled spikes: .h5, .h5.gz, .npz or .nir."),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, help="Instead of --data: one sample of so many steps without input."),
+    ] = None,
     samples: Samples = None,
     record: Annotated[
         list[str] | None, typer.Option("--record", metavar="NODE", help="Keep this node's spikes; repeat it.")
@@ -45,15 +55,21 @@ def command(
     from nirbridge.cli.provenance import Provenance
 
     out = Output(json, quiet)
+    _check_source(data, steps)
     chosen = target_of(target)
     probes = list(record or [])
     if output is not None:
         _check_output(output, probes)
-    options = {"target": target, "samples": samples, "record": probes, "batch": batch, "dt": dt, "unit": unit}
-    provenance = Provenance("run", context.obj, options, [file, data])
+    options = {"target": target, "samples": samples, "steps": steps, "record": probes, "batch": batch,
+               "dt": dt, "unit": unit}  # fmt: skip
+    files = [file] if data is None else [file, data]
+    provenance = Provenance("run", context.obj, options, files)
     graph = graph_of(out, file, dt, unit)
-    loaded = data_of(data, graph, samples)
-    with about(file, data), out.progress(f"running {target}", len(loaded)) as progress:
+    if data is None:
+        graph, loaded = _silent(graph, steps or 1)
+    else:
+        loaded = data_of(data, graph, samples)
+    with about(*files), out.progress(f"running {target}", len(loaded)) as progress:
         result = evaluate.run(graph, chosen, loaded, record=probes, batch=batch, progress=progress)
     value = _value(file, data, target, result, len(loaded))
     if output is not None and not dry_run:
@@ -63,6 +79,32 @@ def command(
         provenance.write(output)
         out.note(f"wrote {output} ({', '.join(result.recording.spikes)})")
     out.result(value, lambda console: _show(console, value, profile=profile))
+
+
+def _check_source(data: Path | None, steps: int | None) -> None:
+    from nirbridge.errors import UsageError
+
+    if (data is None) == (steps is None):
+        found = "neither --data nor --steps is given" if data is None else "both --data and --steps are given"
+        raise UsageError(
+            found, code="NB700", fix="name the spikes with --data FILE, or run without input with --steps N"
+        )
+
+
+def _silent(graph: NIRGraph, steps: int) -> tuple[NIRGraph, Dataset]:
+    """One sample of so many steps without a spike; the graph without the duration of its training."""
+    from nirbridge.cli.inputs import input_size
+    from nirbridge.data import Dataset
+    from nirbridge.graph import read_metadata, write_metadata
+    from nirbridge.semantics import semantics_of
+    from nirbridge.spikes import Spikes
+
+    duration = steps * semantics_of(graph).dt
+    nothing = Spikes.from_events([], [], [], n_samples=1, n_units=input_size(graph) or 1, duration=duration)
+    metadata = read_metadata(graph)
+    if metadata is not None and metadata.training is not None:
+        graph = write_metadata(graph, metadata.model_copy(update={"training": None}))
+    return graph, Dataset(nothing, source=f"--steps {steps}")
 
 
 def _check_output(output: Path, probes: list[str]) -> None:
@@ -88,7 +130,7 @@ def _check_output(output: Path, probes: list[str]) -> None:
         raise UsageError(f"{output}: {what}, expected .nir", code="NB711", fix="rename the output")
 
 
-def _value(file: Path, data: Path, target: str, result: Any, samples: int) -> dict[str, Any]:
+def _value(file: Path, data: Path | None, target: str, result: Any, samples: int) -> dict[str, Any]:
     recording = result.recording
     sizes = {p.name: p.size for p in _populations(result.program.graph)}
     per_neuron = {
@@ -99,7 +141,7 @@ def _value(file: Path, data: Path, target: str, result: Any, samples: int) -> di
     return {
         "schema": SCHEMA,
         "file": str(file),
-        "data": str(data),
+        "data": None if data is None else str(data),
         "target": target,
         "n_samples": samples,
         "accuracy": result.accuracy,
@@ -155,6 +197,8 @@ def _show(console: Console, value: dict[str, Any], *, profile: bool) -> None:
         )
     if cost["static_share"] is not None and cost["static_share"] > 0.5:
         facts.append(("static share", f"{100 * cost['static_share']:.0f} %: time and idle policy decide"))
+    for late in cost["overruns"]:
+        facts.append(("OVERRUN", late))
     for note in cost["notes"]:
         facts.append(("note", note))
     console.print(table(("", ""), facts))

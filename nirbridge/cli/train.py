@@ -26,6 +26,9 @@ def command(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=C", help="Replace a value; repeat it.")
     ] = None,
+    trainer: Annotated[
+        str | None, typer.Option("--trainer", metavar="NAME", help="Replaces the trainer's name.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Replaces the seed of the configuration.")
@@ -55,17 +58,23 @@ def command(
         raise BadInput(
             f"{config}: no such file, expected a configuration", code="NB001", fix="check the name"
         )
-    checked = evaluate.read_config(config, overrides=changes, seed=seed)
+    checked = evaluate.read_config(config, overrides=changes, seed=seed, trainer=trainer)
     if dry_run:
         planned = {"schema": SCHEMA, "output": None, "config": checked.model_dump(mode="json")}
         out.result(planned, lambda console: console.print(f"{config} is valid; would write {output}"))
         return
-    options = {"set": changes, "resume": resume}
+    options = {"set": changes, "resume": resume, "trainer": trainer}
     provenance = Provenance("train", context.obj, options, [config, *_inputs(config, checked)])
     try:
         with about(config, *_named(config, checked)), _progress(out) as on_step:
             trained = evaluate.train(
-                config, overrides=changes, seed=seed, out=output, resume=resume, on_step=on_step
+                config,
+                overrides=changes,
+                seed=seed,
+                trainer=trainer,
+                out=output,
+                resume=resume,
+                on_step=on_step,
             )
     except KeyboardInterrupt:
         if evaluate.checkpoint_of(output).is_file():

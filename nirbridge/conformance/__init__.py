@@ -4,7 +4,7 @@ Each raises `AssertionError` with what was found where the law is broken. Our te
 parametrise them; a plugin's package can do the same.
 """
 
-from nirbridge.conformance.example import example_data, example_graph
+from nirbridge.conformance.example import example_data, example_graph, spiking_example_graph
 from nirbridge.conformance.targets import (
     check_agrees_with_reference,
     check_batch_equals_samples,
@@ -39,4 +39,5 @@ __all__ = [
     "check_same_seed_same_weights",
     "example_data",
     "example_graph",
+    "spiking_example_graph",
 ]

@@ -8,6 +8,7 @@ from numpy.random import Generator
 
 from nirbridge.data import Dataset
 from nirbridge.graph import GraphMetadata, write_metadata
+from nirbridge.graph.spiking_stack import spiking_stack
 from nirbridge.graph.stack import layered
 from nirbridge.spikes import Spikes
 
@@ -33,6 +34,27 @@ def example_graph(rng: Generator, *, layers: int = 1, recurrent: bool = True) ->
         output_sd=0.3,
     )
     metadata = GraphMetadata(dt=DT, semantics={"decay": "exact"}, readout="mean")
+    return write_metadata(graph, metadata)
+
+
+def spiking_example_graph(rng: Generator, *, layers: int = 1, recurrent: bool = True) -> nir.NIRGraph:
+    """The same stack with a read-out that spikes first in its class, one step a hop (`spiking_stack`)."""
+    graph = spiking_stack(
+        inputs=INPUTS,
+        hidden=[HIDDEN] * layers,
+        outputs=CLASSES,
+        dt=DT,
+        rng=rng,
+        recurrent=recurrent,
+        input_mean=3.0,
+        input_sd=4.0,
+        hidden_mean=3.0,
+        recurrent_sd=1.0,
+        output_mean=3.0,
+    )
+    metadata = GraphMetadata(
+        dt=DT, semantics={"decay": "exact", "feedforward_delay": 1}, readout="first-spike"
+    )
     return write_metadata(graph, metadata)
 
 

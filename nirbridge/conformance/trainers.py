@@ -10,7 +10,7 @@ import nir
 import numpy as np
 
 from nirbridge.data import Dataset
-from nirbridge.graph import digest
+from nirbridge.graph import digest, read_metadata
 from nirbridge.network import build
 from nirbridge.protocols import Target, Trainer, TrainStats
 
@@ -42,7 +42,10 @@ def check_keeps_structure(trainer: Trainer, graph: nir.NIRGraph, data: Dataset) 
 def check_forward_equals_reference(
     trainer: Any, reference: Target, graph: nir.NIRGraph, data: Dataset
 ) -> None:
-    """The trainer's own forward pass sends the reference's spikes, in the same steps, and scores alike."""
+    """The trainer's own forward pass sends the reference's spikes, in the same steps, and scores alike.
+
+    Scores are those of the graph's read-out, ``mean`` where it names none.
+    """
     scores, spikes = trainer.forward(graph, data.spikes)
     recording = reference.compile(graph).run(data.spikes, record=list(spikes))
     for name, found in spikes.items():
@@ -52,7 +55,8 @@ def check_forward_equals_reference(
             found.steps(recording.dt), other.steps(recording.dt)
         )
         _require(same, f"'{name}' spikes otherwise than in the reference")
-    expected = recording.scores("mean")
+    metadata = read_metadata(graph)
+    expected = recording.scores((metadata.readout if metadata else None) or "mean")
     _require(
         bool(np.allclose(scores, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())),
         "the scores differ from the reference's",

@@ -72,7 +72,8 @@ class Cost:
 
     scope: what the energy covers; scenario: the choices it stands on, by name;
     batch: samples per batch; ticks: time steps executed per sample; tick_s: seconds per tick;
-    extrapolated: outside the range of the rows that the model was fitted to.
+    extrapolated: outside the range of the rows that the model was fitted to. overruns: work that did not
+    fit its tick, a sentence each; results are computed as if it had.
     """
 
     target: str
@@ -88,6 +89,7 @@ class Cost:
     extrapolated: bool = False
     residuals: tuple[Residual, ...] = ()
     notes: tuple[str, ...] = ()
+    overruns: tuple[str, ...] = ()
 
     @property
     def static_share(self) -> float | None:

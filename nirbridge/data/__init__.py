@@ -2,5 +2,6 @@
 
 from nirbridge.data.channel_shift import ChannelShift
 from nirbridge.data.dataset import Augmentation, Dataset
+from nirbridge.data.images import Images
 
-__all__ = ["Augmentation", "ChannelShift", "Dataset"]
+__all__ = ["Augmentation", "ChannelShift", "Dataset", "Images"]

@@ -25,6 +25,7 @@ from nirbridge.analysis import (
 )
 from nirbridge.data import Dataset
 from nirbridge.errors import Unsupported
+from nirbridge.evaluate.beside import beside
 from nirbridge.evaluate.drawing import membrane, rasters
 from nirbridge.evaluate.running import Run, fit_duration, run
 from nirbridge.evaluate.summary import data_summary, graph_summary, verdict
@@ -33,7 +34,7 @@ from nirbridge.network import build
 from nirbridge.passes import QuantizeWeights
 from nirbridge.plugins import load
 from nirbridge.protocols import Target
-from nirbridge.report import Membrane, Report, TargetResult
+from nirbridge.report import Beside, Membrane, Report, TargetResult
 from nirbridge.spikes import Spikes
 
 Progress = Callable[[str, int, int], None]
@@ -60,14 +61,23 @@ def compare(
     batch: int = 64,
     progress: Progress | None = None,
     commands: Sequence[str] = (),
+    leave_out: bool = False,
 ) -> Report:
     """Run the graph on every target and hold each against the first, spike by spike.
 
-    targets: (text that names it, target). The reference also runs every lowered graph, so that
+    targets: (text that names it, target). leave_out: a target, not the first, that cannot take the graph
+    is listed in `Report.refused` and the others run. The reference also runs every lowered graph, so that
     quantisation and arithmetic are told apart. progress: (target, samples done, samples). Raises
     `Unsupported` (NB202) where a spiking node of one side has no partner on the other.
     """
     spiking = _spiking(graph)
+    refused: dict[str, list[dict[str, Any]]] = {}
+    if leave_out:
+        for spec, target in targets[1:]:
+            errors = [f for f in target.check(graph) if f.level == "error"]
+            if errors:
+                refused[spec] = [f.as_dict() for f in errors]
+        targets = [item for item in targets if item[0] not in refused]
     sides = [
         _side(spec, target, graph, data, spiking, batch, progress, as_is=at == 0)
         for at, (spec, target) in enumerate(targets)
@@ -80,7 +90,16 @@ def compare(
             versus, drawn = _explained(versus, first, side, data)
             membranes.append(drawn)
         lowered, lowered_accuracy = _lowered(side, data, spiking, batch, at)
-        results.append(_result(side, versus, lowered, lowered_accuracy))
+        others = beside(
+            graph,
+            side.target,
+            (side.graph, side.done),
+            data,
+            spiking,
+            batch,
+            lambda done: versus_of(first.done, done, data, spiking).spikes_agree,
+        )
+        results.append(_result(side, versus, lowered, lowered_accuracy, others))
     seen = next((r.versus.first_difference for r in results if r.versus and r.versus.first_difference), None)
     summary, cut = fit_duration(graph, data)
     return Report(
@@ -92,6 +111,7 @@ def compare(
         weights=tuple(w for side in sides for w in side.weights),
         commands=tuple(commands),
         config=_config(graph),
+        refused=refused,
         versions={name: version(name) for name in ("nirbridge", "nir", "numpy", "numba")},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -191,7 +211,7 @@ def _lowered(
     side: Side, data: Dataset, spiking: list[str], batch: int, at: int
 ) -> tuple[Versus | None, float | None]:
     """This target against the reference on the same lowered graph: what its arithmetic alone changes."""
-    if at == 0:
+    if at == 0 or side.target.name == "reference":
         return None, None
     reference: Any = load("targets", "reference")()
     if reference.check(side.graph):
@@ -201,7 +221,11 @@ def _lowered(
 
 
 def _result(
-    side: Side, versus: Versus | None, lowered: Versus | None, lowered_accuracy: float | None
+    side: Side,
+    versus: Versus | None,
+    lowered: Versus | None,
+    lowered_accuracy: float | None,
+    others: tuple[Beside, ...],
 ) -> TargetResult:
     done = side.done
     counts = {
@@ -227,4 +251,5 @@ def _result(
             name: counts[name]["spikes"] / max(sizes[name], 1) for name in counts if name in sizes
         },
         counts=counts,
+        beside=others,
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import reprlib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -14,7 +15,8 @@ from nirbridge.errors import BadInput, UsageError
 from nirbridge.plugins import build, load
 from nirbridge.protocols import Trainer
 
-GENERATED = re.compile(r"yin-yang:(train|validation|test):[1-9][0-9]{0,6}")
+MAX_BYTES = 1 << 20
+GENERATED = re.compile(r"yin-yang:(train|validation|test):[1-9][0-9]{0,6}(:[1-9][0-9]{0,4})?")
 
 
 class _Strict(BaseModel):
@@ -25,11 +27,14 @@ class GraphSection(_Strict):
     """Where training starts: a file, or a stack of layers with normal weights (`graph.stack.layered`).
 
     tau_mem, tau_syn, dt in seconds; dt is needed for a generated start and may not contradict a file's.
+    output: ``spikes`` generates a read-out that spikes, one step a hop, with weights N(mean, sd)/√sources and
+    that form's own means (`graph.spiking_stack`), as first-spike training needs it.
     """
 
     file: Path | None = None
     dt: float | None = Field(default=None, ge=1e-6, le=1.0)
     hidden: list[Annotated[int, Field(gt=0, le=1_000_000)]] = []
+    output: Literal["values", "spikes"] = "values"
     recurrent: bool = False
     tau_mem: float = Field(default=0.02, ge=1e-6, le=1e3)
     tau_syn: float = Field(default=0.005, ge=1e-6, le=1e3)
@@ -46,7 +51,8 @@ class GraphSection(_Strict):
 class DataSection(_Strict):
     """Data files, the length of every sample [s], the number of inputs, augmentation.
 
-    A file, or ``yin-yang:SPLIT:N`` for N generated samples of the split train, validation or test.
+    A file, or ``yin-yang:SPLIT:N`` for N generated samples of the split train, validation or test;
+    ``yin-yang:SPLIT:N:T`` puts them on T steps of 1 ms, the largest value first.
     Relative paths are taken from the configuration's folder, then from the current one. shift:
     channel shift by U{−shift … shift} per sample.
     """
@@ -63,7 +69,7 @@ class DataSection(_Strict):
         if value is not None and (
             not value or (value.startswith("yin-yang:") and not GENERATED.fullmatch(value))
         ):
-            raise ValueError("expected a file, or yin-yang:SPLIT:N with SPLIT train, validation or test")
+            raise ValueError("expected a file, or yin-yang:SPLIT:N[:T] with SPLIT train, validation or test")
         return value
 
 
@@ -90,16 +96,21 @@ class Config(_Strict):
     run: RunSection = RunSection()
 
 
-def read_config(path: Path, *, overrides: Sequence[str] = (), seed: int | None = None) -> Config:
+def read_config(
+    path: Path, *, overrides: Sequence[str] = (), seed: int | None = None, trainer: str | None = None
+) -> Config:
     """Read and check a configuration; ``overrides`` are texts ``section.key=value`` (a TOML value).
+
+    trainer: name that replaces the file's; the options in its section stay.
 
     Raises `BadInput` (NB703) where the file is no TOML, has an unknown key or a value out of range,
     `UsageError` (NB704) where an override does.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"{path}: not a TOML file: {error}", code="NB703", fix="correct the file") from error
+    raw = _parsed(path)
+    if trainer is not None:
+        load("trainers", trainer)  # an unknown name is the option's fault, not the file's
+        if isinstance(raw.setdefault("trainer", {}), dict):
+            raw["trainer"]["name"] = trainer
     in_file = _validated(raw, BadInput, "NB703", str(path))
     try:
         trainer_of(in_file)
@@ -112,6 +123,22 @@ def read_config(path: Path, *, overrides: Sequence[str] = (), seed: int | None =
     checked = _validated(raw, UsageError, "NB704", "--set" if overrides else "--seed")
     trainer_of(checked)
     return checked
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    """The file as nested dicts; raises `BadInput` (NB703) for what is too large, too deep or no TOML."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            what = f"{path}: is larger than {MAX_BYTES:,} bytes, expected a configuration"
+            raise BadInput(what, code="NB703", fix="name the right file")
+        return tomllib.loads(content.decode("utf-8"))
+    except RecursionError as error:
+        what = f"{path}: not a TOML file: values nest too deep to be read"
+        raise BadInput(what, code="NB703", fix="correct the file") from error
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, no TOML, a number of 5000 digits
+        raise BadInput(f"{path}: not a TOML file: {error}", code="NB703", fix="correct the file") from error
 
 
 def trainer_of(config: Config) -> Trainer:
@@ -133,7 +160,7 @@ def _validated(raw: dict[str, Any], kind: type[BadInput | UsageError], code: str
             message = f"{where}: unknown key '{at}'"
             fix = f"use one of {', '.join(known)}"
         else:
-            message = f"{where}: key '{at}': {first['msg']}, got {first.get('input')!r}"
+            message = f"{where}: key '{at}': {first['msg']}, got {reprlib.repr(first.get('input'))}"
             fix = "correct the value"
         raise kind(message, code=code, fix=fix) from error
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from copy import deepcopy
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,16 +14,13 @@ from nirbridge.analysis import Divergence, agreement, first_difference
 from nirbridge.data import Dataset
 from nirbridge.errors import Unsupported
 from nirbridge.evaluate.running import fit_duration
-from nirbridge.graph import inline, make
-from nirbridge.graph.delays import KEY as DELAYS
-from nirbridge.graph.delays import fold, steps_of
-from nirbridge.graph.quantization import KEY as QUANTIZED
-from nirbridge.graph.quantization import Quantization, quantization_of
-from nirbridge.network import Network, Synapses, build, synapses
+from nirbridge.evaluate.single_layer import alone
+from nirbridge.graph import inline
+from nirbridge.graph.delays import fold
+from nirbridge.network import Network, Source, build
 from nirbridge.plugins import load
 from nirbridge.protocols import Target
 from nirbridge.recording import Recording
-from nirbridge.semantics import with_semantics
 from nirbridge.spikes import Spikes
 
 Progress = Callable[[int], None]
@@ -81,7 +77,7 @@ def diagnose(
     dt = theirs.dt
     found = []
     for done, (at, p) in enumerate(zip(network.neurons, layers, strict=True), start=1):
-        alone = _alone(network, at, target, theirs, data, batch)
+        apart = _alone(network, at, target, theirs, data, batch)
         cells = len(data) * p.size
         rates: list[float | None] = [None, None]
         agree = share = v_error = first = None
@@ -90,10 +86,10 @@ def diagnose(
             rates = [len(s.times) / max(cells, 1) for s in (a, b)]
             agree = agreement(p.name, a, b, dt).share
             first = first_difference({p.name: a}, {p.name: b}, dt)
-            if alone is not None:
-                share = agreement(p.name, a, alone.aligned(p.name), dt).share
-        elif alone is not None:
-            v_error = _v_error(theirs.traces[f"{p.name}:v"], alone.aligned_output())
+            if apart is not None:
+                share = agreement(p.name, a, apart.aligned(p.name), dt).share
+        elif apart is not None:
+            v_error = _v_error(theirs.traces[f"{p.name}:v"], apart.aligned_output())
         kept = {
             key: float(np.mean(values)) if len(values) else 0.0
             for key, values in ours.counts[p.name].items()
@@ -134,54 +130,24 @@ def _alone(
     network: Network, at: int, target: Target, theirs: Recording, data: Dataset, batch: int
 ) -> Recording | None:
     """The layer by itself on the target, fed with the reference's spikes of everything that enters it."""
+    p = network.populations[at]
     try:
-        into = synapses(network, at)
-        graph = _only(network, at, into)
-        spikes = _joined(network, into, theirs, data.spikes)
-        p = network.populations[at]
+        graph, sources = alone(network, at)
+        spikes = _joined(network, sources, theirs, data.spikes)
         return _recorded(graph, target, data.with_spikes(spikes), [p.name] if p.spiking else [], batch)
     except Unsupported:
         return None
 
 
-def _only(network: Network, at: int, into: tuple[Synapses, ...]) -> nir.NIRGraph:
-    """Input (one block of channels a synapse node) → all its weights in one node → the layer → Output."""
-    p = network.populations[at]
-    if any(item.weight is None or item.node is None or item.name is None for item in into):
-        raise Unsupported(f"node '{p.name}' is fed without weights", code="NB202")
-    own = [np.asarray(getattr(item.node, "weight")) for item in into]  # noqa: B009
-    weight = np.concatenate(own, axis=1)
-    metadata: dict[str, Any] = {}
-    steps = [steps_of(item.node, str(item.name)) for item in into if item.node is not None]
-    if any(s is not None for s in steps):
-        full = [np.zeros(w.shape, np.int32) if s is None else s for w, s in zip(own, steps, strict=True)]
-        metadata[DELAYS] = np.concatenate(full, axis=1)
-    q = [quantization_of(item.node, str(item.name)) for item in into if item.node is not None]
-    known = [one for one in q if one is not None]
-    if len(known) == len(into):
-        joined = np.concatenate([one.q for one in known], axis=1)
-        metadata[QUANTIZED] = Quantization(q=joined, scale=known[0].scale, bits=known[0].bits).as_metadata()
-    biases = [item.bias for item in into if item.bias is not None]
-    weights: nir.NIRNode = nir.Linear(weight=weight, metadata=metadata)
-    if biases:
-        weights = nir.Affine(weight=weight, bias=np.sum(biases, axis=0), metadata=metadata)
-    nodes = {
-        "input": nir.Input({"input": np.array([weight.shape[1]])}),
-        "weights": weights,
-        p.name: deepcopy(p.node),
-        "output": nir.Output({"output": np.array(p.shape)}),
-    }
-    edges = [("input", "weights"), ("weights", p.name), (p.name, "output")]
-    return with_semantics(make(nodes, edges), network.semantics)
-
-
-def _joined(network: Network, into: tuple[Synapses, ...], theirs: Recording, inputs: Spikes) -> Spikes:
+def _joined(network: Network, sources: Sequence[Source], theirs: Recording, inputs: Spikes) -> Spikes:
     """The spikes of all sources side by side, those that a loop delays one step later."""
     dt, base = theirs.dt, network.semantics.feedforward_delay
     times, units, samples, values = [], [], [], []
     first = 0
-    for item in into:
-        source = network.populations[item.source]
+    for item in sources:
+        source = network.populations[item.population]
+        if source.kind != "input" and not source.spiking:
+            raise Unsupported(f"'{source.name}' sends no spikes", code="NB202")
         spikes = inputs if source.kind == "input" else theirs.aligned(source.name)
         when = (spikes.steps(dt) + item.delay - base) * dt
         kept = when < inputs.duration - dt / 2

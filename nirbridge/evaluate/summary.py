@@ -86,6 +86,8 @@ def verdict(spec: str, done: Run, versus: Versus | None) -> str:
             )
     energy = done.cost.energy
     parts.append("energy unknown" if energy is None else f"energy {energy.basis}")
+    if done.cost.overruns:
+        parts.append("work misses its tick (overruns), computed as if in time")
     deployable = "Deployable" if placement.fits else "Not deployable"
     lead = "Reference run" if placement.core_name == "process" else deployable
     return f"{lead}: {'; '.join(parts)}."

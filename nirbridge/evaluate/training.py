@@ -15,6 +15,7 @@ from nirbridge.data import ChannelShift, Dataset
 from nirbridge.errors import BadInput, UsageError, raise_on_errors
 from nirbridge.evaluate.config import Config, read_config, trainer_of
 from nirbridge.graph import read_metadata, write_metadata
+from nirbridge.graph.spiking_stack import spiking_stack
 from nirbridge.graph.stack import layered
 from nirbridge.io import read_graph
 from nirbridge.io.datasets import read_dataset
@@ -39,6 +40,7 @@ def train(
     out: Path,
     overrides: Sequence[str] = (),
     seed: int | None = None,
+    trainer: str | None = None,
     resume: bool = False,
     on_step: Callable[[TrainStats], None] | None = None,
 ) -> Trained:
@@ -49,7 +51,7 @@ def train(
     when configuration, data and graph have been read. Raises as `read_config`, `read_dataset` and the
     trainer do.
     """
-    checked = read_config(config, overrides=overrides, seed=seed)
+    checked = read_config(config, overrides=overrides, seed=seed, trainer=trainer)
     checkpoint = checkpoint_of(out)
     if resume and not checkpoint.exists():
         raise UsageError(f"--resume: no checkpoint {checkpoint}", code="NB705", fix="train without --resume")
@@ -112,10 +114,13 @@ def _data(config: Config, folder: Path) -> tuple[Dataset, Dataset | None]:
 
 def _loaded(name: str, folder: Path, inputs: int | None) -> Dataset:
     if name.startswith("yin-yang:"):
-        from nirbridge.io.yin_yang import yin_yang
+        from nirbridge.io.yin_yang import yin_yang, yin_yang_steps
 
-        _, split, n = name.split(":")  # the configuration saw to its form
-        data = yin_yang(split, int(n))  # type: ignore[arg-type]
+        _, split, n, *steps = name.split(":")  # the configuration saw to its form
+        if steps:
+            data = yin_yang_steps(split, int(n), int(steps[0]))  # type: ignore[arg-type]
+        else:
+            data = yin_yang(split, int(n))  # type: ignore[arg-type]
         if inputs is not None and inputs != data.spikes.n_units:
             raise BadInput(
                 f"[data] inputs is {inputs}, Yin-Yang has {data.spikes.n_units} channels",
@@ -142,7 +147,17 @@ def _graph(config: Config, folder: Path, data: Dataset, rng: Generator) -> nir.N
             code="NB703",
             fix="for example dt = 1e-3 and hidden = [256]",
         )
-    names = set(type(section).model_fields) - {"file", "dt", "hidden"}
+    names = set(type(section).model_fields) - {"file", "dt", "hidden", "output"}
+    if section.output == "spikes":
+        graph = spiking_stack(
+            inputs=data.spikes.n_units,
+            hidden=section.hidden,
+            outputs=len(data.classes),
+            dt=section.dt,
+            rng=np.random.RandomState(config.run.seed % 2**32),  # the public simulator's own starts
+            **{name: getattr(section, name) for name in names & section.model_fields_set},
+        )
+        return with_semantics(graph, Semantics(dt=section.dt, decay="exact", feedforward_delay=1))
     graph = layered(
         inputs=data.spikes.n_units,
         hidden=section.hidden,

@@ -45,12 +45,17 @@ def _graph_items(graph: nir.NIRGraph) -> Iterator[str | bytes]:
             yield digest(node)
             continue
         yield type(node).__name__
-        for field, value in sorted(node_fields(node).items()):
-            yield field
-            yield from _value_items(value)
+        yield from field_items(node)
     for source, target in sorted(map(tuple, graph.edges)):
         yield source
         yield target
+
+
+def field_items(node: nir.NIRNode) -> Iterator[str | bytes]:
+    """What the digest reads of one node's fields: names and values, in the order of the names."""
+    for field, value in sorted(node_fields(node).items()):
+        yield field
+        yield from _value_items(value)
 
 
 def node_fields(node: nir.NIRNode) -> dict[str, Any]:

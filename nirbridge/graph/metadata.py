@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, Literal
 
 import nir
@@ -13,7 +14,10 @@ from nirbridge.errors import BadInput
 from nirbridge.graph.copying import copy
 
 KEY = "nirbridge"
+KEY_NEWER = "nirbridge_newer"
+"""Where metadata of a newer schema are kept once a graph gets metadata of ours."""
 SCHEMA: Literal["nirbridge.graph-metadata/1"] = "nirbridge.graph-metadata/1"
+VERSION = 1
 
 
 class HistoryEntry(BaseModel):
@@ -44,17 +48,17 @@ class GraphMetadata(BaseModel):
     semantics: dict[str, Any] = {}
     digest: str | None = None
     classes: list[str] | None = None
-    readout: Literal["mean", "exp-mean", "sum", "max", "count", "first-spike"] | None = None
+    readout: Literal["mean", "exp-mean", "sum", "max", "count", "first-spike", "last"] | None = None
     history: list[HistoryEntry] = []
     training: dict[str, Any] | None = None
 
 
 def read_metadata(graph: nir.NIRGraph) -> GraphMetadata | None:
-    """The graph's metadata, or None where it has none.
+    """The graph's metadata, or None where it has none, or has those of a newer schema (NB402).
 
     Raises `BadInput` (NB401) where the string is no JSON or breaks the schema.
     """
-    if KEY not in graph.metadata:
+    if KEY not in graph.metadata or newer_schema(graph) is not None:
         return None
     raw = graph.metadata[KEY]
     try:
@@ -70,9 +74,25 @@ def read_metadata(graph: nir.NIRGraph) -> GraphMetadata | None:
         ) from error
 
 
+def newer_schema(graph: nir.NIRGraph, key: str = KEY) -> int | None:
+    """The version of the schema of the metadata under ``key``, if it is newer than ours: NB402, no error."""
+    try:
+        name = json.loads(graph.metadata[key])["schema"]
+        match = re.fullmatch(r"nirbridge\.graph-metadata/([0-9]{1,9})", name)
+    except (KeyError, RecursionError, TypeError, ValueError):
+        return None
+    return int(match[1]) if match and int(match[1]) > VERSION else None
+
+
 def write_metadata(graph: nir.NIRGraph, metadata: GraphMetadata) -> nir.NIRGraph:
-    """A copy of the graph that carries this metadata (sorted keys, None left out)."""
+    """A copy of the graph that carries this metadata (sorted keys, None left out).
+
+    Metadata of a newer schema are not lost: they move to ``graph.metadata["nirbridge_newer"]``.
+    """
+    newer = newer_schema(graph) is not None
     result = copy(graph)
+    if newer:
+        result.metadata[KEY_NEWER] = result.metadata[KEY]
     value = metadata.model_dump(by_alias=True, exclude_none=True)
     result.metadata[KEY] = json.dumps(value, sort_keys=True, allow_nan=False)
     return result

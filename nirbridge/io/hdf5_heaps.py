@@ -1,19 +1,19 @@
-"""A look at the bytes behind an HDF5 file's strings, before the library follows them.
+"""A look at the bytes behind an HDF5 file's strings and lists, before the library follows them.
 
 The library walks the objects of a heap by their own sizes, where a wrong one keeps it in an endless
-loop, and sets aside whatever length a string claims: up to 4 GiB.
+loop, and sets aside whatever length a string or a list claims: up to 4 GiB of elements.
 """
 
 from __future__ import annotations
 
 import mmap
-import os
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import h5py
 import numpy as np
-from h5py import h5d, h5i
+from h5py import h5d, h5t
 
 from nirbridge.io.hdf5_walk import Limits, refusal
 
@@ -23,21 +23,28 @@ _OBJECT = struct.Struct("<HHIQ")  # index, references, reserved, size
 _STRING = np.dtype([("length", "<u4"), ("heap", "<u8"), ("index", "<u4")])
 _PART = 1 << 20
 
+Content = mmap.mmap | bytes
 
-def check_heaps(file: h5py.File) -> None:
+
+@contextmanager
+def content_of(file: h5py.File) -> Iterator[Content]:
+    """The bytes of a file that was opened by its name, through the library's own handle."""
+    with mmap.mmap(file.id.get_vfd_handle(), 0, access=mmap.ACCESS_READ) as content:
+        yield content
+
+
+def check_heaps(file: h5py.File, content: Content) -> None:
     """Refuse a file (NB001) in which a heap's objects do not lead to its end."""
     if tuple(file.id.get_create_plist().get_sizes()) != (8, 8):
         raise refusal("NB001", "uses addresses of an unusual size, expected 8 bytes")
-    descriptor = file.id.get_vfd_handle()
-    with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
-        at = content.find(_SIGNATURE)
-        while at >= 0:
-            if not _ends(content, at):
-                raise refusal("NB001", f"the string heap at byte {at:,} is damaged")
-            at = content.find(_SIGNATURE, at + 1)
+    at = content.find(_SIGNATURE)
+    while at >= 0:
+        if not _ends(content, at):
+            raise refusal("NB001", f"the string heap at byte {at:,} is damaged")
+        at = content.find(_SIGNATURE, at + 1)
 
 
-def _ends(content: mmap.mmap, start: int) -> bool:
+def _ends(content: Content, start: int) -> bool:
     (size,) = struct.unpack_from("<Q", content, start + 8) if start + _HEADER <= len(content) else (0,)
     end = start + size
     if end > len(content):
@@ -52,25 +59,26 @@ def _ends(content: mmap.mmap, start: int) -> bool:
     return True
 
 
-def check_lengths(dataset: h5d.DatasetID, path: str, limits: Limits) -> None:
-    """Refuse strings of varying length that claim more than a string may have, or than the file has.
+def check_lengths(dataset: h5d.DatasetID, path: str, content: Content, limits: Limits) -> None:
+    """Refuse strings or lists of varying length that claim more than the limit, or than the file has.
 
     Sees plain and chunked arrays; packed ones hold their lengths behind a filter.
     """
-    descriptor = h5i.get_file_id(dataset).get_vfd_handle()
-    size = os.fstat(descriptor).st_size
+    kind = dataset.get_type()
+    text = kind.get_class() == h5t.STRING
+    what, each = ("string", 1) if text else ("list", int(kind.get_super().get_size()))
     for offset, count in _extents(dataset):
         for start in range(0, count - count % _STRING.itemsize, _PART * _STRING.itemsize):
-            part = min(count - start, _PART * _STRING.itemsize)
-            raw = os.pread(descriptor, part - part % _STRING.itemsize, offset + start)
+            at = offset + start
+            raw = content[at : at + min(count - start, _PART * _STRING.itemsize)]
             strings = np.frombuffer(raw[: len(raw) - len(raw) % _STRING.itemsize], dtype=_STRING)
-            longest = int(strings["length"].max(initial=0))
-            if longest > limits.max_string:
+            longest = int(strings["length"].max(initial=0)) * each
+            if text and longest > limits.max_string:
                 raise refusal(
                     "NB012", f"{path}: a string of {longest:,} bytes, the limit is {limits.max_string:,}"
                 )
-            if longest > size:
-                raise refusal("NB001", f"{path}: a string of {longest:,} bytes in a file of {size:,}")
+            if longest > len(content):
+                raise refusal("NB001", f"{path}: a {what} of {longest:,} bytes in a file of {len(content):,}")
 
 
 def _extents(dataset: h5d.DatasetID) -> Iterator[tuple[int, int]]:

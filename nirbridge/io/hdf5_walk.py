@@ -7,7 +7,7 @@ all of it. The walk looks only at links, types, shapes and filters.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import h5py
@@ -18,14 +18,38 @@ from nirbridge.errors import BadInput
 from nirbridge.validate.names import MAX_NAME, name_problem
 
 LZF = 32000
+_VLEN_FLAGS = 3  # place of the flags in an encoded type: version (2 bytes), class, flags
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_SZIP, LZF}
 _LINKS = {
     h5l.TYPE_EXTERNAL: ("NB002", "an external link, which reads another file"),
     h5l.TYPE_SOFT: ("NB003", "a soft link"),
 }
 
-Tree = dict[str, "Tree | None"]
-"""Names of a group: a `Tree` for a group, None for a dataset."""
+_OBJECT = 64  # bytes that a text or a list takes in memory, however short
+
+_PLAIN: dict[bytes, np.dtype[Any]] = {
+    h5t.py_create(np.dtype(f"{order}{kind}")).encode(): np.dtype(f"{order}{kind}")
+    for order in "<>"
+    for kind in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+}
+"""Number formats whose bytes in a file are those of numpy, by their HDF5 type in its stored form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """An array that lies in the file in one piece, unpacked, in one of numpy's own formats.
+
+    offset: bytes from the start of the file. Its values are taken from there without the library, so
+    nothing else that the file says about them can matter, and 10^5 arrays take a second.
+    """
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+Tree = dict[str, "Tree | Plain | h5d.DatasetID"]
+"""Names of a group: a `Tree` for a group, else where the values lie or the open dataset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +59,7 @@ class Limits:
     max_bytes: sum of the logical (unpacked) sizes of all arrays and strings.
     max_objects: groups and datasets. max_depth: groups inside each other.
     max_string: bytes of one string. max_name: bytes of one name. max_chunks: chunks of all arrays.
+    empty: arrays without values (null dataspace), read as None. lists: lists of numbers as elements.
     """
 
     max_bytes: int = 1 << 30
@@ -43,6 +68,8 @@ class Limits:
     max_string: int = 16 << 20
     max_name: int = MAX_NAME
     max_chunks: int = 1_000_000
+    empty: bool = False
+    lists: bool = False
 
 
 @dataclass(slots=True)
@@ -118,8 +145,7 @@ def _walk_group(group: h5g.GroupID, where: str, depth: int, budget: Budget) -> T
         if isinstance(item, h5g.GroupID):
             tree[name] = _walk_group(item, path, depth + 1, budget)
         elif isinstance(item, h5d.DatasetID):
-            _check_dataset(item, path, budget)
-            tree[name] = None
+            tree[name] = check_dataset(item, path, budget) or item
         else:
             raise refusal("NB010", f"{path}: is a named type, expected a group or an array")
     return tree
@@ -143,28 +169,45 @@ def _name(raw: bytes | str, where: str, limits: Limits) -> str:
     return name
 
 
-def _check_dataset(dataset: h5d.DatasetID, path: str, budget: Budget) -> None:
+def check_dataset(dataset: h5d.DatasetID, path: str, budget: Budget) -> Plain | None:
+    """Refuse an array whose values lie elsewhere, or are of a kind or a size that is not read.
+
+    Returns where they lie if that is one piece of the file. The library is asked as little as can be:
+    each question takes 5 to 40 µs.
+    """
+    kind, space = dataset.get_type(), dataset.get_space()
+    dtype = None if kind.committed() else _PLAIN.get(kind.encode())
+    offset = None if dtype is None else dataset.get_offset()
+    extent = space.get_simple_extent_type()
+    if dtype is not None and offset is not None and extent in (h5s.SCALAR, h5s.SIMPLE):
+        plain = Plain(offset, space.get_simple_extent_dims(), dtype)
+        budget.add_bytes(math.prod(plain.shape) * dtype.itemsize, path)
+        return plain
     plan = dataset.get_create_plist()
     if plan.get_external_count() > 0:
         raise refusal("NB004", f"{path}: its values lie in another file (external storage)")
     layout = plan.get_layout()
     if layout == h5d.VIRTUAL:
         raise refusal("NB005", f"{path}: a virtual dataset, which reads other files")
-    item_size = _check_type(dataset.get_type(), path, budget.limits)
-    if dataset.get_space().get_simple_extent_type() not in (h5s.SCALAR, h5s.SIMPLE):
+    item_size = dtype.itemsize if dtype is not None else _check_type(kind, path, budget.limits)
+    if extent not in (h5s.SCALAR, h5s.SIMPLE):
+        if budget.limits.empty:
+            return None
         raise refusal("NB010", f"{path}: has no values (null dataspace), expected an array")
-    shape = dataset.shape
+    held = max(item_size, _OBJECT) if kind.get_class() in (h5t.STRING, h5t.VLEN) else item_size
+    shape = space.get_simple_extent_dims()
     raw_chunk = 0
     if layout == h5d.CHUNKED:
         chunk = plan.get_chunk()
         counts = [-(-n // c) for n, c in zip(shape, chunk, strict=True)]
         raw_chunk = math.prod(chunk) * item_size
         budget.add_chunks(math.prod(counts), path)
-        budget.add_bytes(math.prod(counts) * raw_chunk, path)
+        budget.add_bytes(math.prod(counts) * math.prod(chunk) * held, path)
     else:
-        budget.add_bytes(math.prod(shape) * item_size, path)
+        budget.add_bytes(math.prod(shape) * held, path)
     if plan.get_nfilters():
         _check_filters(dataset, plan, raw_chunk, path)
+    return None
 
 
 def _check_type(kind: h5t.TypeID, path: str, limits: Limits) -> int:
@@ -172,6 +215,11 @@ def _check_type(kind: h5t.TypeID, path: str, limits: Limits) -> int:
     if kind.committed():
         raise refusal("NB010", f"{path}: uses a named type, expected a plain one")
     found = kind.get_class()
+    if found == h5t.VLEN and limits.lists:
+        if kind.encode()[_VLEN_FLAGS] & 0x0F:  # neither a list nor a string: the library would crash
+            raise refusal("NB001", f"{path}: its type is damaged")
+        _check_type(kind.get_super(), path, replace(limits, lists=False))
+        return int(kind.get_size())
     if found == h5t.STRING:
         size = int(kind.get_size())
         if size > limits.max_string:

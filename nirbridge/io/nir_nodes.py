@@ -62,7 +62,7 @@ def graph_of(raw: Raw, prefix: str = "") -> Built:
         else:
             complete = False
     edges, found = _edges(raw.get("edges"), owner)
-    findings += found + _extras(raw, owner, "NIRGraph")
+    findings += found + _extras(raw, owner, "NIRGraph") + _filled(members, owner)
     return Built(make(nodes, edges, _metadata(raw)), findings, complete and not found)
 
 
@@ -135,6 +135,24 @@ def _extras(item: Raw, name: str | None, node_type: str) -> list[Finding]:
         )
         for key in extras
     ]
+
+
+def _filled(members: Raw, owner: str | None) -> list[Finding]:
+    """What files of older versions leave out, and what is read in its place."""
+    findings = []
+    for key, value in (("v_reset", 0), ("w_in", 1)):
+        names = [
+            name
+            for name, item in members.items()
+            if isinstance(item, dict) and isinstance(kind := item.get("type"), str) and kind in FIELDS
+            if key in FIELDS[kind].optional and key not in item
+        ]
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            what = f"'{key}' is missing at {', '.join(names[:3])}{more}, read as {value}"
+            fix = "nirbridge check FILE --fix"
+            findings.append(_finding("NB102", owner, "NIRGraph", what, fix, "info"))
+    return findings
 
 
 def _edges(value: Any, owner: str | None) -> tuple[list[tuple[str, str]], list[Finding]]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import tokenize
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.data import Dataset
 from nirbridge.io.atomic import atomic_path
-from nirbridge.io.spike_arrays import MAX_BYTES, SpikeArrays, refused, to_dataset
+from nirbridge.io.spike_arrays import MAX_BYTES, MAX_CLASSES, SpikeArrays, refused, to_dataset
 
 _NEEDED = ("times", "units", "offsets")
+_KNOWN = (*_NEEDED, "labels", "groups", "classes", "values", "n_units", "duration")
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+BROKEN = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, MemoryError)
 
 
 def read_npz(
@@ -28,8 +34,8 @@ def read_npz(
     ``max_bytes``, and what `to_dataset` raises.
     """
     try:
-        arrays = _arrays(path, max_bytes)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as cause:
+        arrays = npz_arrays(path, max_bytes)
+    except BROKEN as cause:
         raise refused(
             path,
             f"not a readable .npz file ({cause}), expected a zip of numpy arrays without objects",
@@ -46,6 +52,13 @@ def read_npz(
             fix="write it with nirbridge.io.write_dataset, or encode images as spikes first",
         )
     classes = arrays.get("classes")
+    if classes is not None and classes.size > MAX_CLASSES:
+        raise refused(
+            path,
+            f"{classes.size:,} class names, expected at most {MAX_CLASSES:,}",
+            code="NB503",
+            fix="write the file again",
+        )
     return to_dataset(
         SpikeArrays(
             times=_numbers(arrays["times"], path),
@@ -85,18 +98,48 @@ def write_npz(path: Path, dataset: Dataset) -> None:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
-def _arrays(path: Path, max_bytes: int) -> dict[str, NDArray[Any]]:
-    with zipfile.ZipFile(path) as archive:
+def npz_arrays(path: Path, max_bytes: int, known: Sequence[str] = _KNOWN) -> dict[str, NDArray[Any]]:
+    """The arrays of the known names; of others only the shape, for a message. Raises one of `BROKEN`."""
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         size = sum(item.file_size for item in archive.infolist())
-    if size > max_bytes:
-        raise refused(
-            path,
-            f"unpacks to {size} bytes, expected at most {max_bytes}",
-            code="NB007",
-            fix="read it with a larger max_bytes if you trust the file",
-        )
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+        if size > max_bytes:
+            raise refused(
+                path,
+                f"unpacks to {size} bytes, expected at most {max_bytes}",
+                code="NB007",
+                fix="read it with a larger max_bytes if you trust the file",
+            )
+        arrays = {}
+        for item in archive.infolist():
+            if item.compress_type not in _PACKED:
+                raise ValueError(f"'{item.filename[:60]!a}' is packed by method {item.compress_type}")
+            name = item.filename.removesuffix(".npy")
+            with archive.open(item) as member:
+                arrays[name] = _array(member, item.file_size, read=name in known)
+    return arrays
+
+
+def _array(member: IO[bytes], size: int, *, read: bool) -> NDArray[Any]:
+    """An array of numpy's own format; its header is held against ``size`` before memory is set aside."""
+    version = np.lib.format.read_magic(member)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise ValueError(f"version {version} of numpy's format")
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    try:
+        shape, fortran, dtype = header(member)
+    except (tokenize.TokenError, SyntaxError, RecursionError) as cause:
+        raise ValueError("a header that is no dictionary") from cause
+    count = math.prod(shape)
+    if dtype.hasobject:
+        raise ValueError("an array of objects, which only unpickling could read")
+    if min(shape, default=0) < 0 or count * max(dtype.itemsize, 1) > size:
+        raise ValueError(f"an array of shape {shape} ({dtype}) in {size} bytes")
+    if not read or count * dtype.itemsize == 0:
+        return np.broadcast_to(np.zeros((), dtype), shape)
+    content = np.empty(count * dtype.itemsize, np.uint8)
+    if member.readinto(content.data) != content.size:  # type: ignore[attr-defined]
+        raise EOFError("an array that is cut off")
+    return content.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _numbers(array: NDArray[Any], path: Path) -> NDArray[Any]:

@@ -15,16 +15,18 @@ from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5t
 from numpy.typing import NDArray
 
 from nirbridge.data import Dataset
 from nirbridge.errors import NirbridgeError
 from nirbridge.io.atomic import atomic_path
+from nirbridge.io.hdf5_heaps import check_heaps, content_of
+from nirbridge.io.hdf5_values import Reading, load_array, load_lists, number
+from nirbridge.io.hdf5_walk import Budget, Limits, check_dataset
 from nirbridge.io.spike_arrays import MAX_BYTES, MS, SpikeArrays, refused, to_dataset
 
-_BLOCK = 4096  # samples read at once: one call for most files, bounded memory for a hostile one
 _BROKEN = (OSError, EOFError, zlib.error, RuntimeError, KeyError, ValueError, TypeError, MemoryError)
-_REFERENCE = 16  # bytes of a vlen entry inside the file
 
 
 def read_shd(
@@ -36,16 +38,21 @@ def read_shd(
     duration [s]: else the attribute ``duration`` of ``/spikes``, else the smallest multiple of 1 ms
     that holds every ``extra/meta_info/duration`` and lies above every spike.
     Raises `BadInput`: NB001 for a file that is truncated or no HDF5, NB002-NB005 for links and storage
-    that lead out of it, NB007 for its size, NB507 for another layout, and what `to_dataset` raises.
+    that lead out of it, NB007 for its size, NB009 for its chunks, NB010 and NB011 for types and filters
+    that are not read, NB507 for another layout, and what `to_dataset` raises.
     """
+    limits = Limits(max_bytes=max_bytes, lists=True)
     try:
         if path.name.lower().endswith(".gz"):
-            with h5py.File(io.BytesIO(_decompressed(path, max_bytes)), "r") as file:
-                arrays = _arrays(file, path, max_bytes)
+            unpacked = _decompressed(path, max_bytes)
+            with h5py.File(io.BytesIO(unpacked), "r") as file:
+                arrays = _arrays(file, path, Reading(unpacked, Budget(limits)))
         else:
-            with h5py.File(path, "r") as file:
-                arrays = _arrays(file, path, max_bytes)
-    except NirbridgeError:
+            with h5py.File(path, "r") as file, content_of(file) as content:
+                arrays = _arrays(file, path, Reading(content, Budget(limits)))
+    except NirbridgeError as error:
+        if str(path) not in error.message:
+            raise refused(path, error.message, code=error.code, fix=error.fix) from error
         raise
     except _BROKEN as cause:
         raise refused(
@@ -114,7 +121,8 @@ def _decompressed(path: Path, max_bytes: int) -> bytes:
     return content
 
 
-def _arrays(file: h5py.File, path: Path, max_bytes: int) -> SpikeArrays:
+def _arrays(file: h5py.File, path: Path, reading: Reading) -> SpikeArrays:
+    check_heaps(file, reading.content)
     times_of, units_of = (_member(file, f"spikes/{name}", path) for name in ("times", "units"))
     if times_of is None or units_of is None:
         found = ", ".join(sorted(file)[:8]) or "nothing"
@@ -125,6 +133,7 @@ def _arrays(file: h5py.File, path: Path, max_bytes: int) -> SpikeArrays:
             fix="give a file in SHD layout (a .nir graph is no data set)",
         )
     for name, dataset in (("times", times_of), ("units", units_of)):
+        check_dataset(dataset.id, dataset.name, reading.budget)
         if h5py.check_vlen_dtype(dataset.dtype) is None or dataset.ndim != 1:
             raise refused(
                 path,
@@ -140,8 +149,8 @@ def _arrays(file: h5py.File, path: Path, max_bytes: int) -> SpikeArrays:
             code="NB507",
             fix="write the file again",
         )
-    times, counts = _flat(times_of, path, max_bytes)
-    units, unit_counts = _flat(units_of, path, max_bytes)
+    times, counts = load_lists(times_of.id, times_of.name, reading)
+    units, unit_counts = load_lists(units_of.id, units_of.name, reading)
     if not np.array_equal(counts, unit_counts):
         at = int(np.argmax(counts != unit_counts))
         raise refused(
@@ -149,19 +158,19 @@ def _arrays(file: h5py.File, path: Path, max_bytes: int) -> SpikeArrays:
             f"sample {at} has {counts[at]} times and {unit_counts[at]} units",
             fix="write the file again",
         )
-    group = file["spikes"].attrs
-    keys = _values(file, "extra/keys", path, max_bytes)
-    lengths = _values(file, "extra/meta_info/duration", path, max_bytes)
-    stated = float(group["duration"]) if "duration" in group else _longest(lengths, times)
+    group = file["spikes"]
+    keys = _values(file, "extra/keys", path, reading)
+    lengths = _values(file, "extra/meta_info/duration", path, reading)
+    stated = number(group, "duration")
     return SpikeArrays(
         times=times,
         units=units,
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        labels=_values(file, "labels", path, max_bytes),
-        groups=_values(file, "extra/speaker", path, max_bytes),
-        classes=() if keys is None else [_name(key) for key in keys.reshape(-1)],
-        n_units=float(group["n_units"]) if "n_units" in group else None,
-        duration=stated,
+        labels=_values(file, "labels", path, reading),
+        groups=_values(file, "extra/speaker", path, reading),
+        classes=() if keys is None else [str(key) for key in keys.reshape(-1)],
+        n_units=number(group, "n_units"),
+        duration=_longest(lengths, times) if stated is None else stated,
     )
 
 
@@ -190,41 +199,16 @@ def _member(file: h5py.File, name: str, path: Path) -> h5py.Dataset | None:
     return here
 
 
-def _flat(dataset: h5py.Dataset, path: Path, max_bytes: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """All samples one after the other, in the file's dtype, and the length of each."""
-    base = np.dtype(h5py.check_vlen_dtype(dataset.dtype))
-    if base.kind not in "iuf":
-        raise refused(
-            path, f"{dataset.name} holds {base}, expected numbers", code="NB507", fix="write it again"
-        )
-    _check_size(dataset.shape[0] * _REFERENCE, path, max_bytes)
-    parts: list[NDArray[Any]] = []
-    used = 0
-    for start in range(0, dataset.shape[0], _BLOCK):
-        rows = dataset[start : start + _BLOCK]
-        parts.extend(rows)
-        used += sum(row.nbytes for row in rows)
-        _check_size(used, path, max_bytes)
-    counts = np.array([len(row) for row in parts], dtype=np.int64)
-    return (np.concatenate(parts) if parts else np.empty(0, dtype=base)), counts
-
-
-def _values(file: h5py.File, name: str, path: Path, max_bytes: int) -> NDArray[Any] | None:
+def _values(file: h5py.File, name: str, path: Path, reading: Reading) -> NDArray[Any] | None:
     dataset = _member(file, name, path)
     if dataset is None:
         return None
-    _check_size(dataset.size * max(dataset.dtype.itemsize, 1), path, max_bytes)
-    return np.asarray(dataset[()])
-
-
-def _check_size(size: int, path: Path, max_bytes: int) -> None:
-    if size > max_bytes:
+    check_dataset(dataset.id, dataset.name, reading.budget)
+    if dataset.id.get_type().get_class() == h5t.VLEN:
         raise refused(
-            path,
-            f"holds more than {max_bytes} bytes",
-            code="NB007",
-            fix="read it with a larger max_bytes if you trust the file",
+            path, f"{name} holds lists, expected one entry a sample", code="NB507", fix="write the file again"
         )
+    return np.asarray(load_array(dataset.id, dataset.name, reading))
 
 
 def _longest(lengths: NDArray[Any] | None, times: NDArray[Any]) -> float | None:
@@ -237,10 +221,6 @@ def _longest(lengths: NDArray[Any] | None, times: NDArray[Any]) -> float | None:
         return None
     steps = max(np.ceil(longest / MS - 1e-6), np.floor(last / MS + 1e-9) + 1)
     return float(round(steps * MS, 9))
-
-
-def _name(key: Any) -> str:
-    return key.decode("utf-8", errors="replace") if isinstance(key, bytes) else str(key)
 
 
 def _first_line(cause: BaseException) -> str:

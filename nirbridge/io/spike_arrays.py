@@ -198,7 +198,7 @@ def _duration(times: NDArray[np.float64], stated: float | None, asked: float | N
 def _graded(values: NDArray[np.int64] | None, path: Path) -> NDArray[np.int32] | None:
     if values is None:
         return None
-    if np.any(np.abs(values) >= 2**31):
+    if np.any((values < -(2**31)) | (values >= 2**31)):
         raise refused(path, "values of graded spikes are beyond 32 bits", fix="correct them in the file")
     return values.astype(np.int32)
 

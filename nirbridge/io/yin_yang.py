@@ -18,14 +18,17 @@ CLASSES = ("yin", "yang", "dot")
 R_BIG, R_SMALL = 0.5, 0.1
 
 
-def yin_yang_samples(split: Split, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def yin_yang_samples(
+    split: Split, n: int, *, seed: int | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Coordinates (n, 4) = (x, y, 1−x, 1−y) in [0, 1] and classes (n,) of the published split.
 
     A class is drawn first, then points of the square until one lies in the disc and is of that
     class. Fewer samples are the first ones of more: the published arrays come out bit for bit.
+    seed: draw another set than the published one.
     """
     _check(split, n)
-    rng = np.random.RandomState(SEEDS[split])  # the published set's own generator
+    rng = np.random.RandomState(SEEDS[split] if seed is None else seed)  # the published set's own generator
     samples = np.empty((n, 4))
     labels = np.empty(n, dtype=np.int64)
     for at in range(n):
@@ -71,6 +74,30 @@ def yin_yang(
         np.arange(n + 1, dtype=np.int64) * channels,
         channels,
         duration_s,
+    )
+    return Dataset(spikes, labels, CLASSES, source=f"yin-yang {split}")
+
+
+def yin_yang_steps(split: Split, n: int, steps: int, *, dt: float = 1e-3, seed: int | None = None) -> Dataset:
+    """The split as spikes on T steps of ``dt`` [s], the largest value first, as on-chip training takes it.
+
+    Channel k fires once, in step 2 + round((T−3)·min(1−v_k, 0.99)), ties to even; a fifth one fires in
+    step 0 of every sample (SPINNAKER2.md §6). seed: as in `yin_yang_samples`.
+    """
+    if steps < 4:
+        raise UsageError(
+            f"yin-yang on steps needs 4 steps at least, got {steps}", code="NB701", fix="for example 27"
+        )
+    values, labels = yin_yang_samples(split, n, seed=seed)
+    at = 2 + np.rint((steps - 3) * np.minimum(1.0 - values, 0.99)).astype(np.int64)
+    at = np.concatenate([at, np.zeros((n, 1), np.int64)], axis=1)
+    order = np.argsort(at, axis=1, kind="stable")
+    spikes = Spikes(
+        (np.take_along_axis(at, order, axis=1) * dt).reshape(-1),
+        order.reshape(-1).astype(np.int32),
+        np.arange(n + 1, dtype=np.int64) * 5,
+        5,
+        steps * dt,
     )
     return Dataset(spikes, labels, CLASSES, source=f"yin-yang {split}")
 

@@ -44,7 +44,8 @@ def build(graph: nir.NIRGraph, semantics: Semantics | None = None, *, keep_delay
         for v, us in arcs.items()
         for u in us
     }
-    order = _execution_order(arcs, delay)
+    emitted = {n for n, p in populations.items() if p.spiking and semantics.emit == "before-update"}
+    order = _execution_order(arcs, delay, emitted)
     index = {name: at for at, name in enumerate(order)}
     shapes = {name: p.shape for name, p in populations.items()}
     for name in order_of_passing:
@@ -189,19 +190,25 @@ def _delay(
     target: Population,
     semantics: Semantics,
 ) -> int:
+    if semantics.emit == "before-update":
+        return 0
     far = len(component) + 1
     on_cycle = u == v or (component[u] == component[v] and u in arcs[v])
     loop = on_cycle and depth.get(v, far) <= depth.get(u, far)
-    feedforward = semantics.feedforward_delay if target.kind in NEURONS else 0
-    return 1 if loop or feedforward else 0
+    late = target.kind in NEURONS and semantics.feedforward_delay == 1
+    return 1 if loop or late or (semantics.profile == "nengo" and target.cuba) else 0
 
 
-def _execution_order(arcs: Mapping[str, set[str]], delay: Mapping[tuple[str, str], int]) -> list[str]:
-    missing = {v: sum(delay[u, v] == 0 for u in us) for v, us in arcs.items()}
+def _execution_order(
+    arcs: Mapping[str, set[str]], delay: Mapping[tuple[str, str], int], emitted: set[str]
+) -> list[str]:
+    """Topological order of the arcs without delay; ``emitted`` nodes send before any node is updated."""
+    waits = {(u, v) for v, us in arcs.items() for u in us if delay[u, v] == 0 and u not in emitted}
+    missing = {v: sum((u, v) in waits for u in us) for v, us in arcs.items()}
     after: dict[str, list[str]] = {name: [] for name in arcs}
     for v, us in arcs.items():
         for u in us:
-            if delay[u, v] == 0:
+            if (u, v) in waits:
                 after[u].append(v)
     ready = deque(sorted(name for name, n in missing.items() if n == 0))
     order = []
@@ -212,6 +219,13 @@ def _execution_order(arcs: Mapping[str, set[str]], delay: Mapping[tuple[str, str
             missing[v] -= 1
             if missing[v] == 0:
                 ready.append(v)
+    if len(order) < len(arcs):
+        loop = sorted(set(arcs) - set(order))
+        raise Unsupported(
+            f"nodes {', '.join(loop)} form a cycle without a delay under these semantics",
+            code="NB108",
+            fix="use semantics in which recurrence takes a step, such as canonical",
+        )
     return order
 
 

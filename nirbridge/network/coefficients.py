@@ -12,6 +12,8 @@ from nirbridge.errors import Unsupported
 from nirbridge.network.types import Floats, Kind, Population
 from nirbridge.semantics import Semantics
 
+NO_V_RESET = ("snntorch", "norse", "spinnaker2", "nengo")  # profiles that reset to 0 whatever the file says
+
 
 @singledispatch
 def population(node: nir.NIRNode, name: str, semantics: Semantics) -> Population:
@@ -44,6 +46,7 @@ def _make(name: str, kind: Kind, shape: tuple[int, ...], node: nir.NIRNode, **ar
         "v_reset": zero,
         "v_start": zero,
         "i_start": zero,
+        "aux": zero,
         "delay_steps": np.zeros(0, dtype=np.int64),
     }
     return Population(name=name, kind=kind, shape=shape, node=node, **(default | arrays))
@@ -68,16 +71,21 @@ def _(node: nir.Delay, name: str, semantics: Semantics) -> Population:
 
 def _integrator(node: nir.I | nir.IF, shape: tuple[int, ...], semantics: Semantics) -> dict[str, Floats]:
     per = 1.0 if semantics.integrate == "step" else semantics.dt / semantics.time_unit
-    r = 1.0 if semantics.gain == "unit" else node.r
+    one = semantics.gain == "unit" or (semantics.profile == "norse" and isinstance(node, nir.IF))
+    r = 1.0 if one else node.r
     size = int(np.prod(shape, dtype=np.int64))
     return {"a_m": np.ones(size), "b_m": per * _array(r, shape)}
 
 
 def _leaky(node: nir.LI | nir.LIF, shape: tuple[int, ...], semantics: Semantics) -> dict[str, Floats]:
     tau = _array(node.tau, shape)
+    if semantics.profile == "ode":
+        seconds = tau * semantics.time_unit
+        return {"leak": _array(node.v_leak, shape), "b_m": _array(node.r, shape), "aux": seconds}
     a_m = semantics.decay_factor(tau)
     leak = (1.0 - a_m) * _array(node.v_leak, shape)
-    r = 1.0 if semantics.gain == "unit" else node.r
+    one = semantics.gain == "unit" or (semantics.profile == "norse" and isinstance(node, nir.LIF))
+    r = 1.0 if one else node.r
     b_m = semantics.input_gain(tau, synapse=False, cuba=False) * _array(r, shape)
     return {"a_m": a_m, "leak": leak, "b_m": b_m, "v_start": _v_start(node, shape, semantics)}
 
@@ -93,13 +101,16 @@ def _cuba(node: nir.CubaLI | nir.CubaLIF, shape: tuple[int, ...], semantics: Sem
         g_m = _exact_coupling(tau_m, tau_s, a_m, a_s, semantics.dt / semantics.time_unit)
     else:
         g_m = semantics.input_gain(tau_m, synapse=False, cuba=True)
+    v_leak, start = _array(node.v_leak, shape), _v_start(node, shape, semantics)
+    norse = {"aux": (1.0 - a_s) * v_leak, "i_start": start} if semantics.profile == "norse" else {}
     return {
         "a_m": a_m,
         "a_s": a_s,
         "b_s": b_s,
         "b_m": g_m * _array(r, shape),
-        "leak": (1.0 - a_m) * _array(node.v_leak, shape),
-        "v_start": _v_start(node, shape, semantics),
+        "leak": (1.0 - a_m) * v_leak,
+        "v_start": start,
+        **norse,
     }
 
 
@@ -120,8 +131,11 @@ def _v_start(node: Any, shape: tuple[int, ...], semantics: Semantics) -> Floats:
     return _array(node.v_leak, shape) if semantics.v_init == "leak" else np.zeros(size)
 
 
-def _spike(node: nir.IF | nir.LIF | nir.CubaLIF, shape: tuple[int, ...]) -> dict[str, Floats]:
-    v_reset = 0.0 if node.v_reset is None else node.v_reset
+def _spike(
+    node: nir.IF | nir.LIF | nir.CubaLIF, shape: tuple[int, ...], semantics: Semantics
+) -> dict[str, Floats]:
+    ignored = node.v_reset is None or semantics.profile in NO_V_RESET
+    v_reset = 0.0 if ignored else node.v_reset
     return {"threshold": _array(node.v_threshold, shape), "v_reset": _array(v_reset, shape)}
 
 
@@ -134,7 +148,9 @@ def _(node: nir.I, name: str, semantics: Semantics) -> Population:
 @population.register
 def _(node: nir.IF, name: str, semantics: Semantics) -> Population:
     shape = _shape(node)
-    return _make(name, "if", shape, node, **_integrator(node, shape, semantics), **_spike(node, shape))
+    return _make(
+        name, "if", shape, node, **_integrator(node, shape, semantics), **_spike(node, shape, semantics)
+    )
 
 
 @population.register
@@ -146,7 +162,7 @@ def _(node: nir.LI, name: str, semantics: Semantics) -> Population:
 @population.register
 def _(node: nir.LIF, name: str, semantics: Semantics) -> Population:
     shape = _shape(node)
-    return _make(name, "lif", shape, node, **_leaky(node, shape, semantics), **_spike(node, shape))
+    return _make(name, "lif", shape, node, **_leaky(node, shape, semantics), **_spike(node, shape, semantics))
 
 
 @population.register
@@ -158,4 +174,6 @@ def _(node: nir.CubaLI, name: str, semantics: Semantics) -> Population:
 @population.register
 def _(node: nir.CubaLIF, name: str, semantics: Semantics) -> Population:
     shape = _shape(node)
-    return _make(name, "cubalif", shape, node, **_cuba(node, shape, semantics), **_spike(node, shape))
+    return _make(
+        name, "cubalif", shape, node, **_cuba(node, shape, semantics), **_spike(node, shape, semantics)
+    )

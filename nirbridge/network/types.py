@@ -28,7 +28,8 @@ class Population:
     ``I ← a_s·I + b_s·x`` (Cuba only), ``V ← a_m·V + leak + b_m·(I or x)``, a spike where
     ``V > threshold`` (or ≥), then ``V ← v_reset`` (or ``V − threshold``). b_s = g_s·w_in and
     b_m = g_m·r; with ``order="exact"`` b_m = r·c. Non-spiking neurons have threshold +inf.
-    v_start, i_start: state before step 0. delay_steps: (size,) int64, Delay nodes only.
+    v_start, i_start: state before step 0. aux: what a profile's own lines need besides (profile norse:
+    what leaks into I; ode: T in seconds). delay_steps: (size,) int64, Delay nodes only.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Population:
     v_reset: Floats
     v_start: Floats
     i_start: Floats
+    aux: Floats
     delay_steps: NDArray[np.int64]
 
     @property

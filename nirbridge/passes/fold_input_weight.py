@@ -9,8 +9,9 @@ from typing import ClassVar
 import nir
 import numpy as np
 
-from nirbridge.graph import inline, replace_nodes
+from nirbridge.graph import inline, read_metadata, replace_nodes
 from nirbridge.passes.row_scaling import scale_rows
+from nirbridge.semantics import semantics_of
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class FoldInputWeight:
     """W, b ← w_in·W, w_in·b, row by row, then w_in ← 1 (SEMANTICS.md R1).
 
     What stays equal: I and V, so every spike time, up to float rounding of the products; for
-    readers that ignore w_in the network becomes right.
+    readers that ignore w_in the network becomes right. Under the gain ``unit``, which ignores it
+    already, nothing changes.
     """
 
     name: ClassVar[str] = "fold-input-weight"
@@ -26,6 +28,8 @@ class FoldInputWeight:
 
     def __call__(self, graph: nir.NIRGraph, /) -> nir.NIRGraph:
         flat = inline(graph)
+        if read_metadata(flat) is not None and semantics_of(flat).gain == "unit":
+            return flat
         factors = {}
         changed: dict[str, nir.NIRNode] = {}
         for name, node in flat.nodes.items():

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from nirbridge.errors import UsageError
 from nirbridge.graph import inline, replace_nodes
 from nirbridge.network import Population, build
-from nirbridge.network.coefficients import population
-from nirbridge.passes.row_scaling import ROUNDING, float_like, is_one
+from nirbridge.passes.gains import keep_gains, replaced
+from nirbridge.passes.row_scaling import ROUNDING
 from nirbridge.semantics import Semantics
 
 Floats = NDArray[np.float64]
@@ -65,15 +65,11 @@ class QuantizeDecays:
         for field, (decay, synapse) in taus.items():
             tau = self._tau(decay, semantics, synapse=synapse)
             if np.any(np.isfinite(tau)):
-                setattr(result, field, _replaced(getattr(node, field), tau, p))
+                setattr(result, field, replaced(getattr(node, field), tau, p))
                 touched = True
         if not touched:
             return None
-        now = population(result, p.name, semantics)
-        for field, before, after in (("r", p.b_m, now.b_m), ("w_in", p.b_s, now.b_s)):
-            if hasattr(node, field) and not is_one(ratio := before / after):
-                old = np.broadcast_to(np.asarray(getattr(node, field), np.float64).reshape(-1), (p.size,))
-                setattr(result, field, _replaced(getattr(node, field), old * ratio, p))
+        keep_gains(result, p, semantics)
         changed: nir.NIRNode = result
         return changed
 
@@ -88,11 +84,3 @@ class QuantizeDecays:
         with np.errstate(divide="ignore"):
             steps = 1.0 / share if euler else np.where(share < 1.0, -1.0 / np.log1p(-share), 1.0 / _VANISHED)
         return np.where(wanted, steps * semantics.dt / semantics.time_unit, np.nan)
-
-
-def _replaced(old: Any, new: Floats, p: Population) -> NDArray[Any]:
-    """``old`` with its finite new values, in its own float type; one value a neuron where it was a scalar."""
-    array = np.asarray(old)
-    shape = array.shape if array.size == p.size else p.shape
-    full = np.broadcast_to(array, shape).astype(np.float64)
-    return float_like(array, np.where(np.isfinite(new.reshape(shape)), new.reshape(shape), full))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nirbridge.graph import inline, replace_nodes
 from nirbridge.network import build
+from nirbridge.passes.gains import refuse_other_gains
 from nirbridge.passes.row_scaling import float_like, is_one, refused, scale_rows
 
 
@@ -50,6 +51,7 @@ class RescaleLif:
                 )
             factors[p.name] = factor
             changed[p.name] = _rescaled(flat.nodes[p.name], p.b_m, p.b_s if p.cuba else None)
+            refuse_other_gains(changed[p.name], p, network.semantics, ones=True)
         if not factors:
             return flat
         return replace_nodes(flat, {**scale_rows(flat, factors, self.name), **changed})

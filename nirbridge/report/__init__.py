@@ -2,6 +2,7 @@
 
 from nirbridge.report.types import (
     Agreement,
+    Beside,
     DataSummary,
     Divergence,
     GraphSummary,
@@ -17,6 +18,7 @@ from nirbridge.report.types import (
 
 __all__ = [
     "Agreement",
+    "Beside",
     "DataSummary",
     "Divergence",
     "GraphSummary",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nirbridge.report.numbers import interval, per_text, percent, share, signed
 from nirbridge.report.text import printable
-from nirbridge.report.types import Report, TargetResult
+from nirbridge.report.types import Beside, Report, TargetResult
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,23 +28,42 @@ COLUMNS = (
 def print_comparison(console: Console, report: Report) -> None:
     """One row a target where the console is wide enough, else one column a target.
 
-    What is not per sample says so in its cell. A basis that does not fit stands below the table.
+    What is not per sample says so in its cell. A basis that does not fit stands below the table, and so
+    does what a target had to leave open: work that missed its tick.
     """
     rows = [list(row(result, first=at == 0)) for at, result in enumerate(report.results)]
-    whole = _table(COLUMNS, rows)
+    whole = table(COLUMNS, rows)
     if _fits(console, whole):
         console.print(whole)
+        _below(console, report)
         return
-    short = _table(COLUMNS[:-1], [cells[:-1] for cells in rows])
+    short = table(COLUMNS[:-1], [cells[:-1] for cells in rows])
     if not _fits(console, short):
         turned = list(zip(COLUMNS, *rows, strict=True))[:-1]
-        short = _table(turned[0], turned[1:])
+        short = table(turned[0], turned[1:])
     console.print(short)
     for cells in rows:
         console.print(printable(f"{cells[0]}: {cells[-1]}"), soft_wrap=True)
+    _below(console, report)
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def beside_text(way: Beside) -> str:
+    """One way to bring the graph to a target: "weights truncated (this run): accuracy .872, …"."""
+    parts = [] if way.accuracy is None else [f"accuracy {share(way.accuracy)}"]
+    parts += [] if way.spikes_agree is None else [f"spikes agree {percent(way.spikes_agree)}"]
+    return f"{way.way}{' (this row)' if way.shown else ''}: {', '.join(parts)}"
+
+
+def _below(console: Console, report: Report) -> None:
+    for result in report.results:
+        for way in result.beside:
+            console.print(printable(f"{result.target}, {beside_text(way)}"), soft_wrap=True)
+        for text in (result.cost or {}).get("overruns", ()):
+            console.print(printable(f"OVERRUN {result.target}: {text}"), soft_wrap=True)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A plain table without borders; control characters in cells are escaped."""
     from rich.table import Table
     from rich.text import Text
 

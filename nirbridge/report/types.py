@@ -19,6 +19,20 @@ SCHEMA = "nirbridge.report/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """Another way to bring the graph to the same target: what it would give.
+
+    shown: it is the way of this result itself. spikes_agree: share that agrees with the first target.
+    """
+
+    way: str
+    shown: bool
+    accuracy: float | None
+    correct: int | None
+    spikes_agree: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetResult:
     """One target's run.
 
@@ -26,6 +40,7 @@ class TargetResult:
     without labels. versus: against the first target. lowered: the reference on the same lowered
     graph, and this target against it (quantisation and arithmetic told apart). cost and
     placement: `Cost.as_dict`, `Placement.as_dict`. spikes_per_neuron: mean per sample, per node.
+    beside: other ways to bring the graph here.
     """
 
     target: str
@@ -43,6 +58,7 @@ class TargetResult:
     findings: tuple[dict[str, Any], ...] = ()
     spikes_per_neuron: dict[str, float] = field(default_factory=dict)
     counts: dict[str, dict[str, float]] = field(default_factory=dict)
+    beside: tuple[Beside, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +120,10 @@ class DataSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One comparison: graph, data, a result per target, what is drawn, the commands that repeat it."""
+    """One comparison: graph, data, a result per target, what is drawn, the commands that repeat it.
+
+    refused: target -> findings, of targets that cannot take the graph and were left out.
+    """
 
     graph: GraphSummary
     data: DataSummary
@@ -114,6 +133,7 @@ class Report:
     weights: tuple[WeightHistogram, ...] = ()
     commands: tuple[str, ...] = ()
     config: str = ""
+    refused: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     created: str = ""
 
@@ -136,6 +156,7 @@ class Report:
                 weights=tuple(_build(WeightHistogram, item) for item in value["weights"]),
                 commands=tuple(value["commands"]),
                 config=value["config"],
+                refused=value["refused"],
                 versions=value["versions"],
                 created=value["created"],
             )
@@ -175,4 +196,5 @@ def _result(value: dict[str, Any]) -> TargetResult:
     parts["versus"] = _versus(value["versus"])
     parts["lowered"] = _versus(value["lowered"])
     parts["findings"] = tuple(value["findings"])
+    parts["beside"] = tuple(_build(Beside, item) for item in value.get("beside", ()))
     return TargetResult(**parts)

@@ -6,11 +6,13 @@ broken graph is viewed as far as it goes.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import nir
+
+from nirbridge.graph.order import components
 
 Edge = tuple[str, str]
 
@@ -88,3 +90,10 @@ def reachable(starts: Iterable[str], neighbours: Mapping[str, list[str]]) -> set
                 found.add(b)
                 queue.append(b)
     return found
+
+
+def loops(flat: FlatGraph) -> set[str]:
+    """The nodes that lie on a cycle, self edges included: O(nodes + edges)."""
+    part = components(flat.after)
+    size = Counter(part.values())
+    return {name for name in flat.nodes if size[part[name]] > 1 or name in flat.after[name]}

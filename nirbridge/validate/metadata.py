@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +9,8 @@ import nir
 import numpy as np
 
 from nirbridge.errors import BadInput, Finding
-from nirbridge.graph import digest, read_metadata
-from nirbridge.graph.metadata import KEY
+from nirbridge.graph import digest, newer_schema, read_metadata
+from nirbridge.graph.metadata import KEY, KEY_NEWER, VERSION
 from nirbridge.graph.quantization import KEY as KEY_Q
 from nirbridge.graph.quantization import Quantization
 from nirbridge.validate.fields import type_name
@@ -26,29 +24,16 @@ _DEEPEST = 32
 
 def schema(view: View) -> Iterator[Finding]:
     """NB401: metadata that break their schema; NB402: metadata of a newer nirbridge."""
-    raw = view.graph.metadata.get(KEY)
-    if raw is None:
-        return
-    version = _version(raw)
-    if version is not None and version > 1:
-        what = (
-            f"metadata '{KEY}' have schema version {version}, this nirbridge knows 1; they are kept, not read"
-        )
-        yield found("NB402", "warning", None, "NIRGraph", what, "upgrade nirbridge")
-        return
+    for key in (KEY, KEY_NEWER):
+        version = newer_schema(view.graph, key)
+        if version is not None:
+            what = f"metadata '{key}' have schema version {version}, this nirbridge knows {VERSION}"
+            fix = "upgrade nirbridge, or state --dt"
+            yield found("NB402", "warning", None, "NIRGraph", f"{what}; they are kept, not read", fix)
     try:
         read_metadata(view.graph)
     except BadInput as error:
         yield Finding(code=error.code, level="error", message=error.message, fix=error.fix)
-
-
-def _version(raw: Any) -> int | None:
-    try:
-        name = json.loads(raw)["schema"]
-        match = re.fullmatch(r"nirbridge\.graph-metadata/([0-9]{1,9})", name)
-    except (KeyError, RecursionError, TypeError, ValueError):
-        return None
-    return int(match[1]) if match else None
 
 
 def stale_digest(view: View) -> Iterator[Finding]:

@@ -107,7 +107,7 @@ def _window_problems(name: str, node: nir.NIRNode, view: View) -> Iterator[str]:
     dilation = integers(sizes.get("dilation", 1), axes) or (1,) * axes
     for axis in range(axes):
         span, room = dilation[axis] * (kernel[axis] - 1) + 1, arriving[axis + 1] + 2 * padding[axis]
-        if span > room and node.padding != "same":
+        if span > room and not (isinstance(node.padding, str) and node.padding == "same"):
             yield f"its kernel spans {span} on axis {axis + 1}, the padded input has only {room}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import nir
 import numpy as np
@@ -14,12 +14,16 @@ from nirbridge.validate.shapes import Shape, as_shape, input_shape, unbatched
 from nirbridge.validate.view import View, view_of
 from nirbridge.validate.wiring import misplaced_inputs
 
+Transpose = Literal["stop", "mismatched", "all"]
+"""Which weights of a file with (in, out) ones are turned where square weights leave the order open."""
 
-def repair(graph: nir.NIRGraph) -> nir.NIRGraph:
+
+def repair(graph: nir.NIRGraph, *, transpose: Transpose = "stop") -> nir.NIRGraph:
     """A copy with every defect mended whose repair is unique; all else stays, for `validate` to list.
 
     An edge to an absent node goes to the one unused node (NB104); duplicate edges go once (NB105);
-    (in, out) weights are transposed unless a square weight leaves the file's order open (NB110);
+    (in, out) weights are transposed (NB110), where a square weight leaves the file's order open only
+    if ``transpose`` says which: the mismatched ones, or all;
     scalar parameters take the shape that arrives (NB111); batch axes of ports are dropped (NB116);
     empty port shapes are filled in (NB117); a subgraph's Input moves from the recurrent weight to
     the neuron (NB119). Running it twice changes nothing more.
@@ -28,7 +32,8 @@ def repair(graph: nir.NIRGraph) -> nir.NIRGraph:
     for mend in (_edges, _inputs_of_loops):
         for level in view_of(result).flat.graphs.values():
             mend(level)
-    for mend_nodes in (_transpose, _broadcast, _strip_batch, _fill_ports, _broadcast):
+    _transpose(view_of(result), transpose)
+    for mend_nodes in (_broadcast, _strip_batch, _fill_ports, _broadcast):
         mend_nodes(view_of(result))
     return copy(result)
 
@@ -46,16 +51,17 @@ def _inputs_of_loops(graph: nir.NIRGraph) -> None:
     graph.edges = [(a, moved.get((a, b), b)) for a, b in graph.edges]
 
 
-def _transpose(view: View) -> None:
+def _transpose(view: View, which: Transpose) -> None:
     wrong = transposed_weights(view)
-    weights = [
-        np.shape(node.weight)
-        for node in view.flat.nodes.values()
+    shapes = {
+        name: np.shape(node.weight)
+        for name, node in view.flat.nodes.items()
         if isinstance(node, nir.Linear | nir.Affine) and np.ndim(node.weight) == 2
-    ]
-    if not wrong or any(rows == columns for rows, columns in weights):
+    }
+    square = any(rows == columns for rows, columns in shapes.values())
+    if not wrong or (square and which == "stop"):
         return
-    for name in wrong:
+    for name in shapes if which == "all" else wrong:
         node: Any = view.flat.nodes[name]
         node.weight = np.ascontiguousarray(np.asarray(node.weight).T)
         node.__post_init__()

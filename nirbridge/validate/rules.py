@@ -31,6 +31,7 @@ GRAPH_RULES: tuple[GraphRule, ...] = (
     shape_rules.flatten_axes,
     shape_rules.ports,
     timing.ambiguous_unit,
+    timing.exact_gains,
     metadata.schema,
     metadata.stale_digest,
     metadata.unwritable,

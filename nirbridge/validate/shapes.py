@@ -25,7 +25,7 @@ def as_shape(value: Any) -> Shape | None:
     array = np.atleast_1d(np.asarray(value))
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iuf":
         return None
-    if array.dtype.kind == "f" and not np.all(array == np.floor(array)):
+    if array.dtype.kind == "f" and not np.all(np.isfinite(array) & (array == np.floor(array))):
         return None
     return tuple(int(n) for n in array)
 

@@ -1,4 +1,4 @@
-"""Rules about time: NB301 to NB304 and NB306."""
+"""Rules about time: NB301 to NB304, NB306 and NB307."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from nirbridge.errors import Finding
 from nirbridge.validate.fields import type_name
+from nirbridge.validate.gains import exact_step
 from nirbridge.validate.parameters import numbers
 from nirbridge.validate.report import found, offender
 from nirbridge.validate.view import View
@@ -72,3 +73,13 @@ def integrators(name: str, node: nir.NIRNode, view: View) -> Iterator[Finding]:
         yield found(
             "NB306", "info", name, type_name(node), what, "the semantics field 'integrate' changes it"
         )
+
+
+def exact_gains(view: View) -> Iterator[Finding]:
+    """NB307: r that an exporter with exact decay made, in a graph that is stepped with Euler."""
+    if view.semantics is not None and view.semantics.decay == "exact":
+        return
+    step = exact_step(view.flat.nodes.values(), view.semantics)
+    if step is not None:
+        what = f"every r is tau·exp(-dt/tau)/dt with dt = {step:g}, made for exact decay; its steps are Euler"
+        yield found("NB307", "warning", None, "NIRGraph", what, "--pass to-euler, or state exact decay")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nirbridge.cost import Cost, Interval, Residual, Term, over_corners, total_of, worst_basis
+from nirbridge.cost import Cost, Interval, Residual, Term, over_corners, residual, total_of, worst_basis
 from nirbridge.recording import Recording
 from nirbridge_loihi2 import timing
 
@@ -20,7 +20,7 @@ OUTSIDE_ENERGY, OUTSIDE_LATENCY = 0.40, 0.30  # assumed bands outside the fitted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """Mean per sample: ticks, synaptic operations, neuron updates, messages.
+    """Mean per sample: ticks, synaptic operations, neuron updates, messages; dummy columns included.
 
     bound: by corner what t_0, t_s, t_n and t_m multiply in the steps that they bind.
     """
@@ -76,8 +76,8 @@ def activity_of(recording: Recording, cores: int) -> Activity:
     return Activity(
         cores=cores,
         ticks=recording.ticks,
-        synops=total("synops"),
-        updates=total("updates"),
+        synops=total("loihi2_core_synops"),
+        updates=total("updates") + total("loihi2_dummy_updates"),
         messages=total("loihi2_messages"),
         bound={
             corner: tuple(total(f"loihi2_bound_{what}_{corner}") for what in timing.BOUND)
@@ -218,16 +218,5 @@ def residuals() -> tuple[Residual, ...]:
                 "dynamic": sum(joules.values()) - static,
             }[str(check.quantity)]
         )
-        result.append(
-            Residual(
-                row=check.id,
-                quantity=str(check.quantity),
-                published=check.published,
-                unit=check.unit,
-                model=model,
-                error_pct=100 * (model / (sum(check.published) / 2) - 1),
-                role=check.role,
-                source=data.sources[str(check.source)].cite,
-            )
-        )
+        result.append(residual(data, check, model))
     return tuple(result)

@@ -55,8 +55,9 @@ class Tables(NamedTuple):
 
     first: (L+1,) first neuron of each layer; decay_u, decay_v, threshold (shifted), bias: (N,).
     soma: (L,) kind of neuron; shift: (L, 2) exponent of the state and of a message (sigma-delta).
-    spiking: (L,); reset_interval, reset_offset: (L,). ring_at, ring_len, width: (L,) where the sums
-    that will arrive are kept, how many steps ahead, and how many there are.
+    spiking: (L,); driven: (L,) the input is added to what arrives; reset_interval, reset_offset: (L,).
+    ring_at, ring_len, width: (L,) where the sums that will arrive are kept, how many steps ahead, and how
+    many there are.
     source_at: (L+2,) first connection of each source, connections sorted by source.
     kind, target, delay, exponent: (K,), ``exponent`` of the sum in bits, ``acc_at`` (K,) place of the
     connection's own sum or −1 where rows are added straight to the ring. graded: (K,).
@@ -77,6 +78,7 @@ class Tables(NamedTuple):
     soma: NDArray[np.int64]
     shift: NDArray[np.int64]
     spiking: NDArray[np.bool_]
+    driven: NDArray[np.bool_]
     reset_interval: NDArray[np.int64]
     reset_offset: NDArray[np.int64]
     ring_at: NDArray[np.int64]
@@ -123,6 +125,7 @@ def run_sample(
     counts: Any,
     busy: Any,
     activity: Any,
+    core_total: Any,
 ) -> Any:
     """Run steps t = 1 … steps of one sample; returns the kept spikes as (step index, neuron, value).
 
@@ -131,7 +134,8 @@ def run_sample(
     of ``trace`` (steps, columns) for v, u and a, −1 where not wanted. counts: (L, 7) is added to.
     busy: (steps, 2) becomes the most synaptic operations and the most messages on any core.
     activity: (steps, 3L + cores) becomes spikes of, synaptic operations in and messages to every layer,
-    then synaptic operations on every core; or (0, …) where it is not wanted.
+    then synaptic operations on every core; or (0, …) where it is not wanted. core_total: (cores,) gets
+    the synaptic operations of every core, dummy columns included.
     """
     n_layers = len(tab.spiking)
     first, source_at, weights, width = tab.first, tab.source_at, tab.weights, tab.width
@@ -164,6 +168,9 @@ def run_sample(
                 u[lo:hi] = 0
                 v[lo:hi] = 0
             fired_at[layer] = n_fired
+            if tab.driven[layer] and 2 <= t <= len(event_at):
+                for e in range(event_at[t - 2], event_at[t - 1]):
+                    a[event_unit[e]] += event_value[e]
             if soma == LIF:
                 hits = update_lif(
                     u[lo:hi], v[lo:hi], a, keep_u[lo:hi], keep_v[lo:hi],
@@ -289,6 +296,7 @@ def run_sample(
                 counts[layer, MESSAGES] += messages[c]
                 if wanted:
                     activity[t - 1, 2 * n_layers + layer] += messages[c]
+        core_total += core_ops
         if wanted:
             activity[t - 1, 3 * n_layers :] = core_ops
     return out_step[:n_out], out_unit[:n_out], out_value[:n_out]

@@ -124,4 +124,6 @@ def joined(connections: Sequence[Connection]) -> list[Connection]:
 
 def _apart(c: Connection, d: Connection) -> bool:
     """Whether no synapse stands in both; a delay without a weight is 0 in either."""
+    if c.window is not None or d.window is not None:
+        return False
     return not np.any((c.weight != 0) & (d.weight != 0))

@@ -33,6 +33,8 @@ class Layer:
     whose decay_u and decay_v hold the sine and the cosine (of 4096) and into which connections have
     2n rows, the real part first. spike_exp, state_exp: exponents of the sigma-delta kinds, whose
     threshold is ``threshold << (spike_exp + state_exp)`` and whose bias is shifted alike.
+    driven: the input channels are added to the sums one to one, a step later: values that the host writes
+    as bias mantissas, no synapses.
     A shape (C, H, W) is cut into cores by columns, any other by neurons.
     """
 
@@ -49,6 +51,7 @@ class Layer:
     kind: Kind = "lif"
     spike_exp: int = 6
     state_exp: int = 6
+    driven: bool = False
 
     @property
     def ports(self) -> int:
@@ -65,9 +68,9 @@ class Connection:
     """Synapses from a source (index of a layer, or `INPUT`) to the layer ``target``.
 
     weight: (n_post, n_pre) stored integers; exponent: shift of the sum (left where positive);
-    delay: (n_post, n_pre) further steps, 0 to 62, or None; graded: a message carries its value,
-    else every message counts 1. window: a convolution, then weight is its kernel (O, C/G, kH, kW),
-    there is no exponent and the sum is wrapped to 24 bit.
+    delay: (n_post, n_pre) further steps, 0 to 62, or None ((1, 1) for a convolution, which has one);
+    graded: a message carries its value, else every message counts 1. window: a convolution, then weight
+    is its kernel (O, C/G, kH, kW), there is no exponent and the sum is wrapped to 24 bit.
     """
 
     name: str

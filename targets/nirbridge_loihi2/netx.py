@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.errors import BadInput, Finding
+from nirbridge.io import Limits
 from nirbridge_loihi2.convolution import Window
 from nirbridge_loihi2.layers import Connection, IntegerNetwork, filled
-from nirbridge_loihi2.netx_file import NetLimits, Values, read_layers
+from nirbridge_loihi2.netx_file import LIMITS, Values, read_layers
 from nirbridge_loihi2.netx_values import (
     Reading,
     biases,
@@ -45,7 +46,7 @@ def read_net(
     reset_offset: int = 0,
     message_bits: int = 0,
     input_bias: NDArray[np.integer] | None = None,
-    limits: NetLimits | None = None,
+    limits: Limits = LIMITS,
 ) -> Netx:
     """Read ``.net``: layers of type input, dense, dense_rec, conv and flatten.
 

@@ -33,8 +33,10 @@ def to_graph(network: IntegerNetwork) -> nir.NIRGraph:
 
     iDecay 4096 becomes an LIF (no synapse), else a CubaLIF with tau_syn = 4096/iDecay steps,
     tau_mem = 4096/vDecay, gains of 1; a bias is v_leak; a last layer with vThMant from 2^16 on becomes
-    an LI or CubaLI, its vThMant kept in metadata. An input layer of neurons becomes neurons that the
-    Input feeds directly: its values are the bias mantissas of a step. Delays are folded.
+    an LI or CubaLI, its vThMant kept in metadata. An input layer of neurons becomes LIF neurons that the
+    Input feeds directly, without a synapse: its values are the bias mantissas of a step (an iDecay, which
+    nothing there depends on, is kept in metadata). Delays are folded. Weights beyond int8 have the metadata
+    ``nirbridge_netx``: ``weights`` ``integers``.
 
     Raises `Unsupported` (NB201) for sigma-delta and resonate-and-fire layers, which NIR cannot say.
     """
@@ -45,14 +47,14 @@ def to_graph(network: IntegerNetwork) -> nir.NIRGraph:
     for at, layer in enumerate(network.layers):
         if layer.kind != "lif":
             raise Unsupported(
-                f"layer {layer.name}: NIR has no node for {layer.kind} neurons",
+                f"layer {layer.name}: NIR has no node for {layer.kind} neurons, so the file has no graph",
                 code="NB201",
-                fix="run the file with nirbridge_loihi2.netx.read_net and simulate",
+                fix="run the file from Python: nirbridge_loihi2.NetProgram(FILE).run(spikes)",
             )
         name = names[at] = f"layer{at + 1}"
         shapes[at] = layer.shape
-        nodes[name] = _neuron(layer, last=at == len(network.layers) - 1)
         into = network.into(at)
+        nodes[name] = _neuron(layer, last=at == len(network.layers) - 1, synapse=bool(into))
         if not into:
             edges.append(("input", name))
         for c in into:
@@ -90,7 +92,7 @@ def _steps(decay: int) -> float:
     return 4096 / decay if decay else FOREVER
 
 
-def _neuron(layer: Layer, *, last: bool) -> nir.NIRNode:
+def _neuron(layer: Layer, *, last: bool, synapse: bool) -> nir.NIRNode:
     shape = layer.shape
     tau_syn, tau_mem = (_steps(int(d[0])) for d in (layer.decay_u, layer.decay_v))
 
@@ -99,17 +101,19 @@ def _neuron(layer: Layer, *, last: bool) -> nir.NIRNode:
 
     fields: dict[str, Any] = {"r": full(tau_mem)}
     fields["v_leak"] = ((layer.bias / 64) * tau_mem).reshape(shape).astype(np.float32)
-    cuba = int(layer.decay_u[0]) != 4096
+    decay_u = int(layer.decay_u[0])
+    metadata: dict[str, Any] = {} if synapse or decay_u == 4096 else {KEY: {"iDecay": decay_u}}
+    cuba = synapse and decay_u != 4096
     if cuba:
         fields |= {"tau_syn": full(tau_syn), "tau_mem": full(tau_mem), "w_in": full(tau_syn)}
     else:
         fields["tau"] = full(tau_mem)
     threshold = int(layer.threshold[0])
     if not layer.spiking or (last and threshold >= READOUT_FROM):
-        metadata = {KEY: {"vThMant": threshold}}
+        metadata = {KEY: {**metadata.get(KEY, {}), "vThMant": threshold}}
         return nir.CubaLI(**fields, metadata=metadata) if cuba else nir.LI(**fields, metadata=metadata)
     fields |= {"v_threshold": full(threshold), "v_reset": full(0.0)}
-    return nir.CubaLIF(**fields) if cuba else nir.LIF(**fields)
+    return nir.CubaLIF(**fields) if cuba else nir.LIF(**fields, metadata=metadata)
 
 
 def _weights(c: Connection) -> nir.NIRNode:
@@ -117,6 +121,8 @@ def _weights(c: Connection) -> nir.NIRNode:
     if c.weight.min() >= -128 and c.weight.max() <= 127:
         q = Quantization(q=c.weight.astype(np.int8), scale=np.ones(1, np.float32))
         metadata[QUANTIZED] = q.as_metadata()
+    else:
+        metadata[KEY] = {"weights": "integers"}
     if c.delay is not None and c.max_delay:
         metadata[DELAY] = np.where(c.weight != 0, c.delay, 0).astype(np.int32)
     weight = c.weight.astype(np.float32)

@@ -14,7 +14,7 @@ from nirbridge.graph import inline
 from nirbridge.graph.delays import fold, steps_of
 from nirbridge.graph.quantization import quantization_of
 from nirbridge.network import Network, Population, Source, build
-from nirbridge_loihi2.convolution import Window
+from nirbridge_loihi2.arcs import window_of
 from nirbridge_loihi2.layers import INPUT, MAX_DELAY, MAX_THRESHOLD, Connection, IntegerNetwork, Ints, Layer
 from nirbridge_loihi2.netx_graph import KEY, READOUT_FROM
 from nirbridge_loihi2.rules import semantics_findings
@@ -45,23 +45,7 @@ def to_network(graph: nir.NIRGraph) -> IntegerNetwork:
     Raises `Unsupported`: NB202 wiring, NB204 resets, NB206 fields that differ between neurons, NB207
     biases, NB208 delays, NB210 reset by subtraction, NB212 values that are not quantised.
     """
-    return chain_of(build(fold(inline(graph)), keep_delays=True)).network
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Chain:
-    """The integers of a chain of layers; layer k is ``order[k]`` of the network's populations.
-
-    scales: of the stored weights of every layer, W = q·scale.
-    """
-
-    network: IntegerNetwork
-    order: tuple[int, ...]
-    scales: tuple[float, ...]
-
-
-def chain_of(network: Network) -> Chain:
-    """The layers of a network that stands in a chain, see `to_network`."""
+    network = build(fold(inline(graph)), keep_delays=True)
     for finding in semantics_findings(network):
         raise Unsupported(finding.message, code=finding.code, fix=finding.fix)
     inputs = network.of_kind("input")
@@ -71,14 +55,12 @@ def chain_of(network: Network) -> Chain:
     place = {inputs[0]: INPUT}
     layers: list[Layer] = []
     connections: list[Connection] = []
-    scales: list[float] = []
     before = inputs[0]
     for at in _chain(network, inputs[0]):
         p = network.populations[at]
         terms = _terms(network, at)
         place[at] = len(layers)
         scale, arrays = _integers(p, terms)
-        scales.append(scale)
         layers.append(_layer(p, terms, scale, arrays, last=not _feeds(network, at)))
         for term, weight in zip(terms, arrays, strict=True):
             if term.source not in (before, at):
@@ -89,9 +71,7 @@ def chain_of(network: Network) -> Chain:
             connections.append(_connection(term, weight, place))
         before = at
     n_inputs = network.populations[inputs[0]].size if any(c.source == INPUT for c in connections) else 0
-    integers = IntegerNetwork(n_inputs=n_inputs, layers=tuple(layers), connections=tuple(connections))
-    del place[inputs[0]]
-    return Chain(integers, tuple(place), tuple(scales))
+    return IntegerNetwork(n_inputs=n_inputs, layers=tuple(layers), connections=tuple(connections))
 
 
 def _label(p: Population) -> str:
@@ -191,6 +171,8 @@ def _layer(p: Population, terms: list[_Term], scale: float, arrays: list[Ints], 
         )
     quantum = scale * float(gain.mean())
     decay_u = _one(p, "iDecay", 4096 * (1 - p.a_s), 0, 4096) if p.cuba else 4096
+    if not terms:
+        decay_u = int(p.node.metadata.get(KEY, {}).get("iDecay", decay_u))
     decay_v = _one(p, "vDecay", 4096 * (1 - p.a_m), 0, 4096)
     if p.spiking:
         threshold = _one(p, "vThMant", p.threshold / quantum, 1, MAX_THRESHOLD)
@@ -247,7 +229,7 @@ def _connection(term: _Term, weight: Ints, place: dict[int, int]) -> Connection:
         raise _refuse("NB208", f"node '{term.name}'", found, "run the pass 'round-delays'")
     window = None
     if isinstance(term.node, nir.Conv2d):
-        window = _window(term, weight)
+        window = window_of(term.node, term.name, term.in_shape)
     return Connection(
         name=term.name,
         source=place[term.source],
@@ -255,24 +237,4 @@ def _connection(term: _Term, weight: Ints, place: dict[int, int]) -> Connection:
         weight=weight,
         delay=None if steps is None else steps.astype(np.int64),
         window=window,
-    )
-
-
-def _window(term: _Term, weight: Ints) -> Window:
-    node = term.node
-    if isinstance(node.padding, str) and node.padding != "valid":
-        raise _refuse(
-            "NB202", f"node '{term.name}' (Conv2d)", f"padding '{node.padding}'", "state it in pixels"
-        )
-    padding = (0, 0) if isinstance(node.padding, str) else node.padding
-    channels, height, width = term.in_shape
-    pairs = [tuple(int(x) for x in np.broadcast_to(v, (2,))) for v in (node.stride, padding, node.dilation)]
-    (s0, s1), (p0, p1), (d0, d1) = pairs
-    return Window.over(
-        (channels, height, width),
-        weight,
-        stride=(s0, s1),
-        padding=(p0, p1),
-        dilation=(d0, d1),
-        groups=int(node.groups),
     )

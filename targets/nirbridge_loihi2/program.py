@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from nirbridge.cost import Cost
 from nirbridge.errors import BadInput
-from nirbridge.network import Network
+from nirbridge.network import Network, queued
 from nirbridge.placement import Placement
 from nirbridge.recording import Counts, Recording
 from nirbridge.spikes import Spikes
-from nirbridge_loihi2 import kernels, timing
 from nirbridge_loihi2.cost import chip_cost
-from nirbridge_loihi2.lowering import Lowered
+from nirbridge_loihi2.counts import Placed, counts_of, input_counts, spikes_of, work_of
+from nirbridge_loihi2.lowering import BIAS_MANTISSA, Lowered
 from nirbridge_loihi2.mapping import Partition
 from nirbridge_loihi2.simulate import Events, Outcome, State, events, simulate
 from nirbridge_loihi2.tables import tables
@@ -50,9 +50,15 @@ class Loihi2Program:
         self._input, self._channels = network.populations[at].name, network.populations[at].size
         (at,) = network.of_kind("output")
         self._output_lag = lowered.lag[at]
-        self._tables = tables(lowered.network, [part.per_core for part in parts])
+        self._placed = Placed(
+            network=lowered.network,
+            tables=tables(lowered.network, [part.per_core for part in parts]),
+            parts=self.parts,
+            placement=placement,
+            names=tuple(self._layer),
+        )
         nothing = Spikes.from_events([], [], [], n_samples=1, n_units=1, duration=0.0)
-        simulate(self._tables, events(nothing, 1.0), 1, threads=1)  # compiles before any run is timed
+        simulate(self._placed.tables, events(nothing, 1.0), 1, threads=1)  # compiles before any run is timed
 
     def run(
         self,
@@ -64,15 +70,19 @@ class Loihi2Program:
         """Run a batch for its steps plus as many as the output is late.
 
         An input channel sends one message a step, a graded spike that carries the number of events or
-        the sum of their values (``loihi2_input_merged`` counts the further events). record: "h" for
+        the sum of their values (``loihi2_input_merged`` counts the further events); under profile ``genn``
+        further events wait for the next free step. record: "h" for
         spikes, "h:v", "h:i", "h:x" for float32 traces in the graph's units. progress: called with the
-        number of samples done so far. The input's spike count is that of the messages that the host
+        number of samples done so far. Counts of a layer hold what the chip's counters show:
+        ``loihi2_core_synops`` on all its cores, ``loihi2_core_synops_17`` on core 17, both with dummy
+        columns, which ``synops`` leaves out. The input's spike count is that of the messages that the host
         sends, late copies of a delay line included (``loihi2_late_messages`` counts those alone).
         """
         dt = self._network.semantics.dt
         n_steps = spikes.n_steps(dt)
         ticks = n_steps + self._output_lag
-        inputs = events(self._checked(spikes), dt)
+        inputs = events(queued(self._checked(spikes), self._network.semantics), dt)
+        self._check_biases(inputs)
         sent = self.lowered.inputs.messages(inputs, ticks)
         output = self._output_layer
         spiking = self.lowered.network.layers[output].spiking
@@ -85,7 +95,7 @@ class Loihi2Program:
             traces[output, "v"] = None
         began = time.perf_counter()
         outcomes = simulate(
-            self._tables,
+            self._placed.tables,
             sent,
             ticks,
             keep=sorted(keep),
@@ -139,6 +149,18 @@ class Loihi2Program:
             )
         return spikes
 
+    def _check_biases(self, inputs: Events) -> None:
+        """Values that the host writes as bias mantissas have 13 bits."""
+        most = int(np.abs(inputs.value).max(initial=0))
+        driven = [layer.name for layer in self.lowered.network.layers if layer.driven]
+        if driven and most > BIAS_MANTISSA:
+            raise BadInput(
+                f"the data send {most} on one channel in one step, and '{driven[0]}' takes it as a bias "
+                f"mantissa, expected at most {BIAS_MANTISSA}",
+                code="NB501",
+                fix="scale the values down, or put a Linear with integer weights behind the Input",
+            )
+
     def _plan(self, record: Sequence[str]) -> tuple[list[str], list[tuple[str, int, State]]]:
         nodes: list[str] = []
         wanted: list[tuple[str, int, State]] = []
@@ -186,14 +208,7 @@ class Loihi2Program:
         return result
 
     def _spikes(self, outcomes: Sequence[Outcome], layer: int, duration: float) -> Spikes:
-        first, last = self._tables.first[layer], self._tables.first[layer + 1]
-        mine = [(o.neuron >= first) & (o.neuron < last) for o in outcomes]
-        parts = [(o.step[m], o.neuron[m] - first) for o, m in zip(outcomes, mine, strict=True)]
-        offsets = np.concatenate([[0], np.cumsum([len(step) for step, _ in parts])]).astype(np.int64)
-        empty = np.zeros(0, np.int32)
-        step = np.concatenate([empty, *(step for step, _ in parts)])
-        unit = np.concatenate([empty, *(unit for _, unit in parts)]).astype(np.int32)
-        return Spikes(step * self._network.semantics.dt, unit, offsets, int(last - first), duration)
+        return spikes_of(self._placed, outcomes, layer, self._network.semantics.dt, duration)
 
     def _sent(self, inputs: Events, ticks: int) -> Spikes:
         """The messages that the input sent, one a channel and step."""
@@ -206,54 +221,6 @@ class Loihi2Program:
         return Spikes(step * dt, unit, offsets, self._channels, ticks * dt, values)
 
     def _counts(self, outcomes: Sequence[Outcome], inputs: Events, ticks: int) -> dict[str, Counts]:
-        n = len(outcomes)
-        table = (
-            np.stack([o.counts for o in outcomes])
-            if n
-            else np.zeros((0, len(self._layer), kernels.N_COUNTS), np.int64)
-        )
-        nothing = np.zeros(n, np.int64)
-        counts: dict[str, Counts] = {
-            self._input: {
-                "spikes": inputs.counts,
-                "loihi2_late_messages": self.lowered.inputs.late_counts(inputs),
-                "synops": nothing,
-                "updates": nothing,
-                "saturated": nothing,
-                "loihi2_input_merged": inputs.merged,
-                **self._work(outcomes),
-            }
-        }
-        for name, k in self._layer.items():
-            layer = self.lowered.network.layers[k]
-            counts[name] = {
-                "spikes": table[:, k, kernels.SPIKES],
-                "synops": table[:, k, kernels.SYNOPS],
-                "updates": np.full(n, layer.size * ticks, np.int64),
-                "saturated": table[:, k, kernels.CLIPS],
-                "loihi2_u_wraps": table[:, k, kernels.WRAPS],
-                "loihi2_input_overflows": table[:, k, kernels.OVERFLOWS],
-                "loihi2_messages": table[:, k, kernels.MESSAGES],
-            }
-            if not layer.spiking:
-                counts[name]["loihi2_max_abs_v"] = table[:, k, kernels.PEAK]
-        return counts
-
-    def _work(self, outcomes: Sequence[Outcome]) -> Counts:
-        """What each time constant multiplies in the steps that it bounds, for every corner; chip-wide."""
-        most = max(core.neurons for core in self.placement.cores)
-        corners = timing.coefficients().corner_values()
-        names = [f"loihi2_bound_{what}_{corner}" for corner in corners for what in timing.BOUND]
-        found: Counts = {name: np.zeros(len(outcomes), np.int64) for name in names}
-        found["loihi2_busiest_synops"] = np.zeros(len(outcomes), np.int64)
-        found["loihi2_busy_steps"] = np.zeros(len(outcomes), np.int64)
-        for b, outcome in enumerate(outcomes):
-            synops, messages = outcome.busy.T.astype(np.int64)
-            for corner, values in corners.items():
-                bound = timing.binding(values, synops, messages, most)
-                for what, row in zip(timing.BOUND, bound, strict=True):
-                    found[f"loihi2_bound_{what}_{corner}"][b] = row.sum()
-                if corner == "central":
-                    found["loihi2_busy_steps"][b] = np.count_nonzero(bound[0] == 0)
-            found["loihi2_busiest_synops"][b] = synops.sum()
-        return found
+        late = {"loihi2_late_messages": self.lowered.inputs.late_counts(inputs)}
+        own = input_counts(inputs, {**late, **work_of(self._placed, outcomes)})
+        return {self._input: own, **counts_of(self._placed, outcomes, ticks)}

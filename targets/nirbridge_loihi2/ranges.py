@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.errors import BadInput, Finding
-from nirbridge.network import Network, Population, Source, Synapses, synapses
+from nirbridge.graph.quantization import quantization_of
+from nirbridge.network import Network, Population, Source
+from nirbridge_loihi2.arcs import Arc, arcs
 from nirbridge_loihi2.layers import MAX_DELAY, MAX_THRESHOLD
 from nirbridge_loihi2.lowering import (
     BIAS_EXPONENT,
@@ -23,6 +25,7 @@ from nirbridge_loihi2.lowering import (
 )
 from nirbridge_loihi2.rules import CONVERT, error, findings_of, label
 
+NEVER = 1e-8  # share of a state that is lost in a step, below which it is meant not to decay
 SAME_GAIN = 1e-5  # relative spread of the gain that float32 storage explains
 
 
@@ -31,9 +34,10 @@ def range_findings(network: Network) -> list[Finding]:
     lag = lags(network)
     found: list[Finding] = []
     for at in network.neurons:
-        into = synapses(network, at)
+        into = arcs(network, at)
         for item in into:
-            found += _delays(network, item, lag)
+            if item.node is not None:
+                found += _delays(network, item, lag)
         found += _weights(network, at, into)
     if not any(f.level == "error" for f in found):
         found += _late(network, lag)
@@ -76,14 +80,14 @@ def _arcs(network: Network) -> dict[tuple[str, str], set[int]]:
     return found
 
 
-def _delays(network: Network, item: Synapses, lag: tuple[int, ...]) -> Iterator[Finding]:
+def _delays(network: Network, item: Arc, lag: tuple[int, ...]) -> Iterator[Finding]:
     source, target = network.populations[item.source], network.populations[item.target]
     try:
         wait = waits(network, item, lag)
     except BadInput as raised:
         yield from findings_of(raised)
         return
-    used = np.asarray(item.weight) != 0
+    used = item.used
     early, long = used & (wait < 0), used & (wait > MAX_DELAY)
     where = f"node '{item.name}' leads from '{source.name}' to '{target.name}'"
     if np.any(early):
@@ -94,7 +98,7 @@ def _delays(network: Network, item: Synapses, lag: tuple[int, ...]) -> Iterator[
             f"expected 0 to {MAX_DELAY}",
             "use recurrence within a layer, or semantics with feedforward_delay 1",
         )
-    if np.any(long) and source.kind != "input":
+    if np.any(long) and (source.kind != "input" or item.window is not None):
         yield error(
             "NB208",
             item.name,
@@ -112,8 +116,19 @@ def _share(where: NDArray[np.bool_]) -> str:
 def _late(network: Network, lag: tuple[int, ...]) -> Iterator[Finding]:
     """What the host sends late, named: it costs messages."""
     inputs = input_channels(network, lag)
+    (at,) = network.of_kind("input")
     if inputs.n_late:
-        (at,) = network.of_kind("input")
+        whole = [a for k in network.neurons for a in arcs(network, k) if a.source == at and _whole(a)]
+        if whole:
+            name = network.populations[at].name
+            yield error(
+                "NB208",
+                name,
+                f"node '{name}' (Input) has a delay line of more than {MAX_DELAY} steps behind it, and "
+                f"'{whole[0].name or network.populations[whole[0].target].name}' hears all its channels",
+                f"use delays of at most {MAX_DELAY} steps beside a convolution or bias-driven neurons",
+            )
+            return
         late = inputs.late[inputs.late > 0]
         steps = ", ".join(map(str, np.unique(late)[:6])) + (", …" if len(np.unique(late)) > 6 else "")
         yield Finding(
@@ -125,28 +140,29 @@ def _late(network: Network, lag: tuple[int, ...]) -> Iterator[Finding]:
         )
 
 
-def _weights(network: Network, at: int, into: tuple[Synapses, ...]) -> list[Finding]:
+def _whole(arc: Arc) -> bool:
+    """Whether an arc reads the channels of its source by their place."""
+    return arc.node is None or arc.window is not None
+
+
+def _weights(network: Network, at: int, into: tuple[Arc, ...]) -> list[Finding]:
     p = network.populations[at]
     found: list[Finding] = []
     scales: dict[str, float] = {}
     for item in into:
+        if item.node is None:  # the Input itself: a value is a mantissa of the bias, one step of the weights
+            scales[network.populations[item.source].name] = 1.0
+            continue
         try:
-            q = integers(item)
+            problem = _not_integers(item)
+            q = None if problem else integers(item)
         except BadInput as raised:
             found += findings_of(raised)
             continue
         if q is None:
-            found.append(
-                error("NB212", item.name, f"node '{item.name}' ({type(item.node).__name__}): target 'loihi2' "
-                      "needs integer weights, got floats", CONVERT)
-            )  # fmt: skip
-        elif q.scale.size != 1 or q.zero_point != 0:
-            found.append(
-                error("NB212", item.name, f"node '{item.name}' has {q.scale.size} scales and zero point "
-                      f"{q.zero_point}, expected one scale and zero point 0", CONVERT)
-            )  # fmt: skip
+            found.append(error("NB212", item.name, f"node '{item.name}' {problem}", CONVERT))
         else:
-            scales[str(item.name)] = float(q.scale[0])
+            scales[str(item.name)] = q.scale
     if len(set(scales.values())) > 1:
         parts = ", ".join(f"'{name}' {scale:g}" for name, scale in scales.items())
         found.append(
@@ -166,6 +182,26 @@ def _weights(network: Network, at: int, into: tuple[Synapses, ...]) -> list[Find
     if not any(f.level == "error" for f in found):
         found += _biases(network, at, into, quantum)
     return found
+
+
+def _not_integers(item: Arc) -> str | None:
+    """What keeps a weight node's values from being stored on the chip."""
+    q = quantization_of(item.node, str(item.name))
+    if q is not None:
+        if q.scale.size == 1 and q.zero_point == 0:
+            return None
+        return f"has {q.scale.size} scales and zero point {q.zero_point}, expected one scale and zero point 0"
+    found = integers(item)
+    if found is None:
+        return f"({type(item.node).__name__}): target 'loihi2' needs integer weights, got floats"
+    low, high = int(found.values.min(initial=0)), int(found.values.max(initial=0))
+    odd = low < 0 < high and bool(np.any((np.abs(found.values) > 127) & (found.values % 2 != 0)))
+    if low < (-256 if high > 0 else -255) or high > (254 if low < 0 else 255) or odd:
+        return (
+            f"({type(item.node).__name__}): integer weights in [{low}, {high}]{', some odd' if odd else ''}; "
+            "the chip holds [-127, 127], even ones in [-256, 254], or one sign up to 255"
+        )
+    return None
 
 
 def _off(p: Population, bad: NDArray[np.bool_]) -> str:
@@ -193,8 +229,9 @@ def _decays(network: Network, at: int) -> Iterator[Finding]:
     decay_u, decay_v = decays(network, at)
     for name, decay, factor in (("synaptic", decay_u, p.a_s), ("membrane", decay_v, p.a_m)):
         least = 1 if name == "synaptic" else 0
-        bad = (decay < least) | (decay > 4096)
-        slow = (decay == 0) & (factor < 1.0) & ~bad
+        never = 1.0 - factor < NEVER  # meant not to decay: nothing is rounded
+        bad = ((decay < least) & ~never) | (decay > 4096)
+        slow = (decay == 0) & ~never & ~bad
         if np.any(bad):
             yield error(
                 "NB212",
@@ -214,7 +251,7 @@ def _decays(network: Network, at: int) -> Iterator[Finding]:
             )
 
 
-def _biases(network: Network, at: int, into: tuple[Synapses, ...], quantum: float) -> Iterator[Finding]:
+def _biases(network: Network, at: int, into: tuple[Arc, ...], quantum: float) -> Iterator[Finding]:
     p = network.populations[at]
     bias, input_bias = biases(network, at, into, quantum)
     most = BIAS_MANTISSA << BIAS_EXPONENT

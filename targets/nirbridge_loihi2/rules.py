@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import nir
 import numpy as np
 
-from nirbridge.errors import Finding, NirbridgeError, Unsupported
-from nirbridge.network import Network, Population, Source, synapses
+from nirbridge.errors import Finding, NirbridgeError
+from nirbridge.network import Network, Population, Source
+from nirbridge_loihi2.arcs import arcs
 
 NODES = (
     nir.Input, nir.Output, nir.Linear, nir.Affine,
-    nir.IF, nir.LIF, nir.CubaLIF, nir.I, nir.LI, nir.CubaLI,
+    nir.IF, nir.LIF, nir.CubaLIF, nir.I, nir.LI, nir.CubaLI, nir.Conv2d, nir.Flatten,
 )  # fmt: skip
 CONVERT = "nirbridge convert IN OUT --for loihi2"
 _SEMANTICS = {
@@ -47,12 +48,14 @@ def label(population: Population) -> str:
 def node_findings(graph: nir.NIRGraph) -> list[Finding]:
     """NB201 (NB208 for a Delay) for every node of a folded graph whose type does not run here, by name."""
     known = ", ".join(node.__name__ for node in NODES)
+    delayed = {a for a, b in graph.edges if isinstance(graph.nodes[b], nir.Conv2d)}
+    delayed -= {a for a, b in graph.edges if not isinstance(graph.nodes[b], nir.Conv2d)}
     return [
         error(
             "NB208",
             name,
-            f"node '{name}' (Delay): target 'loihi2' delays synapses, expected it right in front of Linear "
-            "or Affine nodes that have no other source",
+            f"node '{name}' (Delay): target 'loihi2' delays synapses, expected it right in front of Linear, "
+            "Affine or Conv2d nodes that have no other source",
             "give every weight node one source, and put the Delay between the two",
         )
         if isinstance(node, nir.Delay)
@@ -63,7 +66,7 @@ def node_findings(graph: nir.NIRGraph) -> list[Finding]:
             f"supported: {known}, Delay",
         )
         for name, node in sorted(graph.nodes.items())
-        if not isinstance(node, NODES)
+        if not isinstance(node, NODES) and not (isinstance(node, nir.Delay) and name in delayed)
     ]
 
 
@@ -135,28 +138,22 @@ def output_source(network: Network) -> int | None:
 def _wiring(network: Network, at: int) -> Iterator[Finding]:
     population = network.populations[at]
     try:
-        into = synapses(network, at)
-    except Unsupported as raised:
+        into = arcs(network, at)
+    except NirbridgeError as raised:
         yield from findings_of(raised)
         return
     if not into:
         yield error("NB106", population.name, f"{label(population)} has no input", "remove it or connect it")
     for item in into:
         source = network.populations[item.source]
-        weight = getattr(item.node, "weight", None)
-        if item.weight is None or weight is None:
-            yield error(
-                "NB202",
-                population.name,
-                f"{label(population)} is fed by '{source.name}' without weights, expected a Linear or "
-                "Affine between them",
-                "put an identity Linear between the two",
-            )
-        elif np.ndim(weight) != 2:
+        rank = len(np.shape(getattr(item.node, "weight", 0)))
+        if item.node is None:
+            yield from _unweighted(population, source)
+        elif item.window is None and rank != 2:
             yield error(
                 "NB202",
                 item.name,
-                f"node '{item.name}' has a weight of rank {np.ndim(weight)}, expected 2",
+                f"node '{item.name}' has a weight of rank {rank}, expected 2",
                 "flatten the layer",
             )
         if source.is_neuron and not source.spiking:
@@ -166,6 +163,20 @@ def _wiring(network: Network, at: int) -> Iterator[Finding]:
                 f"{label(population)} is fed by {label(source)}, which sends values; chips send spikes",
                 "use spiking neurons in front of weights",
             )
+
+
+def _unweighted(population: Population, source: Population) -> Iterator[Finding]:
+    """An Input may feed neurons without a synapse: its values are biases; everything else needs weights."""
+    if source.kind == "input" and not population.cuba:
+        return
+    why = "" if source.kind != "input" else "; as a bias it would bypass the synapse"
+    yield error(
+        "NB202",
+        population.name,
+        f"{label(population)} is fed by '{source.name}' without weights{why}, expected a Linear, Affine or "
+        "Conv2d between them",
+        "put an identity Linear between the two",
+    )
 
 
 def _neuron(p: Population) -> Iterator[Finding]:

@@ -63,7 +63,7 @@ class Outcome:
     traces: (layer, state) -> (steps, n) int64; counts: (L, 7) by the names in `kernels`; busy:
     (steps, 2) most synaptic operations and most messages on any core; activity: (steps, 3L + cores)
     spikes of, synaptic operations in and messages to every layer, then synaptic operations on every
-    core, or (0, …).
+    core, or (0, …); core_synops: (cores,) synaptic operations of the whole run, dummy columns included.
     """
 
     step: NDArray[np.int32]
@@ -73,6 +73,7 @@ class Outcome:
     counts: Ints
     busy: Ints
     activity: Ints
+    core_synops: Ints
 
 
 def simulate(
@@ -107,14 +108,16 @@ def simulate(
         counts = np.zeros((n_layers, N_COUNTS), np.int64)
         busy = np.zeros((steps, 2), np.int64)
         active = np.zeros((steps if activity else 0, 3 * n_layers + tab.n_cores), np.int64)
+        on_cores = np.zeros(tab.n_cores, np.int64)
         step, neuron, value = run_sample(
-            tab, steps, inputs.at[b], inputs.unit, inputs.value, kept, column, trace, counts, busy, active
-        )
+            tab, steps, inputs.at[b], inputs.unit, inputs.value, kept, column, trace, counts, busy, active,
+            on_cores,
+        )  # fmt: skip
         found = {}
         for layer, state in dict.fromkeys(traces):
             at = column[layer, STATES.index(state)]
             found[layer, state] = trace[:, at : at + tab.first[layer + 1] - tab.first[layer]]
-        return Outcome(step, neuron, value, found, counts, busy, active)
+        return Outcome(step, neuron, value, found, counts, busy, active, on_cores)
 
     n = len(inputs.at)
     workers = min(threads or cores(), max(n, 1))

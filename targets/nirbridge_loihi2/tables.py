@@ -142,6 +142,7 @@ def tables(network: IntegerNetwork, per_core: Sequence[int] | None = None) -> Ta
         soma=np.array([KINDS[layer.kind] for layer in layers], dtype=np.int64),
         shift=np.array([_shifts(layer) for layer in layers], dtype=np.int64),
         spiking=np.array([layer.spiking for layer in layers], dtype=np.bool_),
+        driven=np.array([layer.driven for layer in layers], dtype=np.bool_),
         reset_interval=np.array([layer.reset_interval for layer in layers], dtype=np.int64),
         reset_offset=np.array([layer.reset_offset for layer in layers], dtype=np.int64),
         ring_at=ring_at[:-1],

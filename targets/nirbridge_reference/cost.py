@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
-from nirbridge.cost import Coefficients, Cost, Interval, Residual, Term, Total, load, over_corners, total_of
+from nirbridge.cost import (
+    Coefficients,
+    Cost,
+    Interval,
+    Residual,
+    Term,
+    Total,
+    load,
+    over_corners,
+    residual,
+    total_of,
+)
 from nirbridge.errors import Unsupported
 from nirbridge.network import Network
 from nirbridge.recording import Recording
@@ -163,17 +174,5 @@ def _residuals(data: Coefficients) -> tuple[Residual, ...]:
     for check in data.checks:
         model = jetson_model(int(check.inputs["batch"]), int(check.inputs["hidden"]))
         value = model[str(check.quantity)] * 1e3
-        middle = sum(check.published) / 2
-        result.append(
-            Residual(
-                row=check.id,
-                quantity=str(check.quantity),
-                published=check.published,
-                unit=check.unit,
-                model=value,
-                error_pct=100 * (value / middle - 1),
-                role=check.role,
-                source=data.sources[str(check.source)].cite,
-            )
-        )
+        result.append(residual(data, check, value))
     return tuple(result)

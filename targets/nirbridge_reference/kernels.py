@@ -13,90 +13,110 @@ import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
+from nirbridge_reference.readings import SPYX, read
 
 use_cache(__name__)
 
 INPUT, OUTPUT, I, LI, IF, LIF, CUBALI, CUBALIF, DELAY = range(9)
 
 
-BLOCK = 16  # neurons whose spike test is made at once
+WIDE, BLOCK = 64, 16  # neurons whose spike test is made at once, most steps and where one is above threshold
+
+
+# Inside the loop arrays are passed whole, with offsets: a view costs two atomic counts of references.
 
 
 @njit(cache=True, nogil=True)
-def _gather(
-    op: Any,
-    buffer: Any,
-    weights: Any,
-    sparse_start: Any,
-    sparse_target: Any,
-    unit: Any,
-    value: Any,
-    count: Any,
-    offset: Any,
-    slot: Any,
-) -> Any:
-    """Add one operation's contribution to its target buffer; returns the synaptic operations done."""
-    kind, size = op[4], op[7]
-    target = buffer[op[6] : op[6] + size]
-    if op[0] == 0:
-        start = offset[op[1]]
-        n = count[slot, op[1]]
-        units = unit[slot, start : start + n]
-        values = value[slot, start : start + n]
-        if kind == 0:
-            for k in range(n):
-                target[units[k]] += values[k]
-            return 0
-        if kind == 1:
-            for k in range(n):
-                row = weights[op[5] + units[k] * size : op[5] + units[k] * size + size]
-                x = values[k]
-                if x == 1:
-                    for i in range(size):
-                        target[i] += row[i]
-                else:
-                    for i in range(size):
-                        target[i] += x * row[i]
-            return n * size
-        if kind == 3:
-            done = 0
-            for k in range(n):
-                j = op[8] + units[k]
-                for e in range(sparse_start[j], sparse_start[j + 1]):
-                    target[sparse_target[e]] += values[k] * weights[op[5] + e]
-                done += sparse_start[j + 1] - sparse_start[j]
-            return done
-        threshold = weights[op[5] : op[5] + size]
-        for i in range(size):
-            target[i] = 1 if threshold[i] < 0 else 0
-        for k in range(n):
-            target[units[k]] = 1 if values[k] > threshold[units[k]] else 0
-        return 0
-    source = buffer[op[1] : op[1] + op[2]]
-    done = 0
+def _add_rows(
+    x: Any, to: Any, weights: Any, at: Any, size: Any, unit: Any, value: Any, first: Any, last: Any
+) -> None:
+    """x[to:to+size] += Σ value·row of the listed units first … last−1, each added in turn, four to a pass."""
+    x0, w0, width = np.uint64(to), np.uint64(at), np.uint64(size)  # unsigned: no test for negative indices
+    k = first
+    while k < last:
+        ones = k + 4 <= last and value[k] == 1 and value[k + 1] == 1
+        if ones and value[k + 2] == 1 and value[k + 3] == 1:
+            a = w0 + np.uint64(unit[k]) * width
+            b = w0 + np.uint64(unit[k + 1]) * width
+            c = w0 + np.uint64(unit[k + 2]) * width
+            d = w0 + np.uint64(unit[k + 3]) * width
+            for i in range(width):
+                x[x0 + i] = (((x[x0 + i] + weights[a + i]) + weights[b + i]) + weights[c + i]) + weights[
+                    d + i
+                ]
+            k += 4
+        else:
+            a, factor = w0 + np.uint64(unit[k]) * width, value[k]
+            for i in range(width):
+                x[x0 + i] += factor * weights[a + i]
+            k += 1
+
+
+@njit(cache=True, nogil=True)
+def _gather_listed(
+    o: Any, ops: Any, buffer: Any, weights: Any, sparse_start: Any, sparse_target: Any, unit: Any, value: Any,
+    first: Any, last: Any,
+) -> Any:  # fmt: skip
+    """Add what a population sent (entries first … last−1) to an operation's target; returns the synops."""
+    kind, at, size = ops[o, 4], ops[o, 6], ops[o, 7]
     if kind == 0:
-        for i in range(size):
-            target[i] += source[i]
-    elif kind == 1:
-        for j in range(len(source)):
-            x = source[j]
+        for k in range(first, last):
+            buffer[at + unit[k]] += value[k]
+        return 0
+    if kind == 1:
+        _add_rows(buffer, at, weights, ops[o, 5], size, unit, value, first, last)
+        return (last - first) * size
+    if kind == 3:
+        done = 0
+        offset, starts = ops[o, 5], ops[o, 8]
+        for k in range(first, last):
+            begin, end = sparse_start[starts + unit[k]], sparse_start[starts + unit[k] + 1]
+            factor = value[k]
+            for e in range(np.uint64(begin), np.uint64(end)):
+                buffer[np.uint64(at + sparse_target[e])] += factor * weights[np.uint64(offset) + e]
+            done += end - begin
+        return done
+    offset = ops[o, 5]
+    for i in range(size):
+        buffer[at + i] = 1 if weights[offset + i] < 0 else 0
+    for k in range(first, last):
+        buffer[at + unit[k]] = 1 if value[k] > weights[offset + unit[k]] else 0
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def _gather_dense(o: Any, ops: Any, buffer: Any, weights: Any, sparse_start: Any, sparse_target: Any) -> Any:
+    """Add a buffer's values, through the operation's matrix, to its target; returns the synops."""
+    kind, at, size = ops[o, 4], ops[o, 6], ops[o, 7]
+    source, width = ops[o, 1], ops[o, 2]
+    if kind == 0:
+        to, come = np.uint64(at), np.uint64(source)
+        for i in range(np.uint64(size)):
+            buffer[to + i] += buffer[come + i]
+        return 0
+    done = 0
+    offset = ops[o, 5]
+    if kind == 1:
+        to, n = np.uint64(at), np.uint64(size)
+        for j in range(width):
+            x = buffer[source + j]
             if x != 0:
-                row = weights[op[5] + j * size : op[5] + j * size + size]
+                row = np.uint64(offset) + np.uint64(j) * n
                 done += size
-                for i in range(size):
-                    target[i] += x * row[i]
+                for i in range(n):
+                    buffer[to + i] += x * weights[row + i]
     elif kind == 3:
-        for j in range(len(source)):
-            x = source[j]
+        starts = ops[o, 8]
+        for j in range(width):
+            x = buffer[source + j]
             if x != 0:
-                start, end = sparse_start[op[8] + j], sparse_start[op[8] + j + 1]
-                done += end - start
-                for e in range(start, end):
-                    target[sparse_target[e]] += x * weights[op[5] + e]
+                begin, end = sparse_start[starts + j], sparse_start[starts + j + 1]
+                done += end - begin
+                for e in range(np.uint64(begin), np.uint64(end)):
+                    buffer[np.uint64(at + sparse_target[e])] += x * weights[np.uint64(offset) + e]
     else:
-        threshold = weights[op[5] : op[5] + size]
         for i in range(size):
-            target[i] = 1 if source[i] > threshold[i] else 0
+            buffer[at + i] = 1 if buffer[source + i] > weights[offset + i] else 0
     return done
 
 
@@ -131,25 +151,32 @@ def _neuron(kind: Any, start: Any, size: Any, x: Any, v: Any, current: Any, par:
             current[i] = par[3, i] * current[i]
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})
+@njit(cache=True, nogil=True)
 def _any_at(v: Any, par: Any, first: Any, last: Any) -> Any:
-    """How many of the neurons first … last−1 are at or above threshold; a sum that vectorises."""
-    hit = v.dtype.type(0)
-    one, none = v.dtype.type(1), v.dtype.type(0)
+    """True where one of the neurons first … last−1 is at or above threshold; a test that vectorises."""
+    hit = False
     for i in range(np.uint64(first), np.uint64(last)):
-        hit += one if v[i] >= par[5, i] else none
+        hit |= v[i] >= par[5, i]
     return hit
 
 
 @njit(cache=True, nogil=True)
-def _fire(start: Any, size: Any, v: Any, par: Any, flags: Any, unit: Any, value: Any) -> Any:
-    """Spike test, reset and floor; lists who spiked. Returns how many did."""
+def _fire(
+    kind: Any, start: Any, size: Any, v: Any, par: Any, flags: Any, unit: Any, value: Any, to: Any
+) -> Any:
+    """Spike test, reset and floor; lists who spiked from ``to`` on. Returns how many did."""
     n = 0
-    at_or_above, subtract, multi, floor, relative = flags[2], flags[3], flags[4], flags[5], flags[6]
-    for block in range(0, size, BLOCK):
-        stop = min(block + BLOCK, size)
-        if _any_at(v, par, start + block, start + stop) > 0:
-            for i in range(start + block, start + stop):
+    at_or_above, subtract, multi, relative = flags[2], flags[3], flags[4], flags[6]
+    floor = flags[5] if flags[5] < 3 else 2 if kind == IF else 0
+    for wide in range(start, start + size, WIDE):
+        edge = min(wide + WIDE, start + size)
+        if not _any_at(v, par, wide, edge):
+            continue
+        for block in range(wide, edge, BLOCK):
+            stop = min(block + BLOCK, edge)
+            if not _any_at(v, par, block, stop):
+                continue
+            for i in range(block, stop):
                 theta = par[5, i]
                 if v[i] > theta or (at_or_above and v[i] == theta):
                     z = np.floor(v[i] / theta) if multi else v.dtype.type(1)
@@ -158,8 +185,8 @@ def _fire(start: Any, size: Any, v: Any, par: Any, flags: Any, unit: Any, value:
                     else:
                         v[i] = par[6, i]
                     if z != 0:
-                        unit[start + n] = i - start
-                        value[start + n] = z
+                        unit[to + n] = i - start
+                        value[to + n] = z
                         n += 1
     if floor == 1:
         for i in range(start, start + size):
@@ -167,6 +194,34 @@ def _fire(start: Any, size: Any, v: Any, par: Any, flags: Any, unit: Any, value:
     elif floor == 2:
         for i in range(start, start + size):
             v[i] = max(v[i], -par[5, i])
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _read(
+    rule: Any, kind: Any, start: Any, size: Any, x: Any, v: Any, current: Any, par: Any, flags: Any, dt: Any,
+    unit: Any, value: Any, to: Any,
+) -> Any:  # fmt: skip
+    """Update a population by its profile's own rule; lists who spiked from ``to`` on, returns how many."""
+    n = 0
+    for i in range(start, start + size):
+        z = read(rule, kind, i, x[i], v, current, par, flags, dt)
+        if z > 0 and rule != SPYX:
+            unit[to + n] = i - start
+            value[to + n] = z
+            n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _emit(start: Any, size: Any, v: Any, par: Any, unit: Any, value: Any, to: Any) -> Any:
+    """Lists who is above threshold before the update (profile spyx). Returns how many are."""
+    n = 0
+    for i in range(start, start + size):
+        if v[i] > par[5, i]:
+            unit[to + n] = i - start
+            value[to + n] = 1
+            n += 1
     return n
 
 
@@ -182,6 +237,8 @@ def run_sample(
     sparse_start: Any,
     sparse_target: Any,
     bias: Any,
+    first_bias: Any,
+    dt: Any,
     par: Any,
     delay: Any,
     ring_size: Any,
@@ -207,67 +264,85 @@ def run_sample(
     v = par[7].copy()
     current = par[8].copy()
     buffer = np.empty(len(bias), par.dtype)
-    unit = np.zeros((2, states), np.int64)
-    value = np.zeros((2, states), par.dtype)
+    # what every population sent in this step and the one before: (unit, value) lists, a half for each
+    unit = np.zeros(2 * states, np.int64)
+    value = np.zeros(2 * states, par.dtype)
     count = np.zeros((2, n_pops), np.int64)
     ring = np.zeros(ring_size, par.dtype)
-    offset = np.empty(n_pops, np.int64)
-    for p in range(n_pops):
-        offset[p] = pops[p, 1]
     rows = 0
+    rule, before = flags[7], flags[9]
     for t in range(n_steps):
         slot = t & 1
-        buffer[:] = bias
+        half = slot * states
+        for i in range(np.uint64(len(bias))):  # an assignment of slices would not vectorise
+            buffer[i] = bias[i]
+        if t == 0:
+            buffer[:] = first_bias
         out_at = 0
+        if before:
+            for p in range(n_pops):
+                if pops[p, 0] in (IF, LIF, CUBALIF):
+                    start = pops[p, 1]
+                    n = _emit(start, pops[p, 2], v, par, unit, value, half + start)
+                    count[slot, p] = n
+                    counts[p, 0] += n
         event = event_start[t]
         for p in range(n_pops):
             kind, start, size = pops[p, 0], pops[p, 1], pops[p, 2]
+            to = half + start
             n = 0
             if kind == INPUT:
                 while event < event_start[t + 1] and event_unit[event] < start + size:
                     u = event_unit[event] - start
-                    if n > 0 and unit[slot, start + n - 1] == u:
-                        value[slot, start + n - 1] += event_value[event]
+                    if n > 0 and unit[to + n - 1] == u:
+                        value[to + n - 1] += event_value[event]
                     else:
-                        unit[slot, start + n] = u
-                        value[slot, start + n] = event_value[event]
+                        unit[to + n] = u
+                        value[to + n] = event_value[event]
                         n += 1
                     event += 1
                 counts[p, 0] += n
             else:
                 synops = 0
                 for o in range(pops[p, 3], pops[p, 4]):
-                    source_slot = (t - ops[o, 3]) & 1
-                    synops += _gather(
-                        ops[o],
-                        buffer,
-                        weights,
-                        sparse_start,
-                        sparse_target,
-                        unit,
-                        value,
-                        count,
-                        offset,
-                        source_slot,
-                    )
+                    if ops[o, 0] == 0:
+                        source, sent_in = ops[o, 1], (t - ops[o, 3]) & 1
+                        first = sent_in * states + pops[source, 1]
+                        synops += _gather_listed(
+                            o, ops, buffer, weights, sparse_start, sparse_target, unit, value, first,
+                            first + count[sent_in, source],
+                        )  # fmt: skip
+                    else:
+                        synops += _gather_dense(o, ops, buffer, weights, sparse_start, sparse_target)
                 counts[p, 1] += synops
                 if kind == OUTPUT:
                     for i in range(size):
                         output[t, out_at + i] = buffer[start + i]
                     out_at += size
                 elif kind == DELAY:
-                    n = _delay(t, start, size, pops[p, 5], buffer, delay, ring, unit[slot], value[slot])
+                    n = _delay(t, start, size, pops[p, 5], buffer, delay, ring, unit, value, to)
                 else:
                     counts[p, 2] += size
-                    _neuron(kind, start, size, buffer, v, current, par, flags)
-                    if kind in (IF, LIF, CUBALIF):
-                        n = _fire(start, size, v, par, flags, unit[slot], value[slot])
-                        counts[p, 0] += n
+                    spiking = kind in (IF, LIF, CUBALIF)
+                    if rule > 0:
+                        n = _read(
+                            rule, kind, start, size, buffer, v, current, par, flags, dt, unit, value, to
+                        )
+                        if spiking and before:
+                            n = count[slot, p]
+                        elif spiking:
+                            counts[p, 0] += n
                     else:
+                        _neuron(kind, start, size, buffer, v, current, par, flags)
+                        if spiking:
+                            n = _fire(kind, start, size, v, par, flags, unit, value, to)
+                            counts[p, 0] += n
+                    if not spiking:
+                        n = 0
                         for i in range(size):
                             if v[start + i] != 0:
-                                unit[slot, start + n] = i
-                                value[slot, start + n] = v[start + i]
+                                unit[to + n] = i
+                                value[to + n] = v[start + i]
                                 n += 1
             count[slot, p] = n
             if recorded[p]:
@@ -275,25 +350,26 @@ def run_sample(
                     if rows < len(tape):
                         tape[rows, 0] = t
                         tape[rows, 1] = p
-                        tape[rows, 2] = unit[slot, start + k]
-                        tape[rows, 3] = np.int32(value[slot, start + k])
+                        tape[rows, 2] = unit[to + k]
+                        tape[rows, 3] = np.int32(value[to + k])
                     rows += 1
         for m in range(len(traced)):
             start, size, column = pops[traced[m, 0], 1], pops[traced[m, 0], 2], traced[m, 2]
-            if traced[m, 1] == 0:
-                trace[t, column : column + size] = v[start : start + size]
-            elif traced[m, 1] == 1:
-                trace[t, column : column + size] = current[start : start + size]
-            else:
-                trace[t, column : column + size] = buffer[start : start + size]
+            for i in range(size):
+                if traced[m, 1] == 0:
+                    trace[t, column + i] = v[start + i]
+                elif traced[m, 1] == 1:
+                    trace[t, column + i] = current[start + i]
+                else:
+                    trace[t, column + i] = buffer[start + i]
     return rows
 
 
 @njit(cache=True, nogil=True)
 def _delay(
-    t: Any, start: Any, size: Any, base: Any, x: Any, delay: Any, ring: Any, unit: Any, value: Any
+    t: Any, start: Any, size: Any, base: Any, x: Any, delay: Any, ring: Any, unit: Any, value: Any, to: Any
 ) -> Any:
-    """y[t] = x[t − k], k per element, 0 before; a ring of max(k)+1 steps."""
+    """y[t] = x[t − k], k per element, 0 before; a ring of max(k)+1 steps; lists what leaves."""
     longest = 0
     for i in range(start, start + size):
         longest = max(longest, delay[i])
@@ -307,7 +383,7 @@ def _delay(
         if t >= k:
             y = ring[base + ((t - k) % length) * size + i]
             if y != 0:
-                unit[start + n] = i
-                value[start + n] = y
+                unit[to + n] = i
+                value[to + n] = y
                 n += 1
     return n

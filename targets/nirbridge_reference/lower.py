@@ -8,7 +8,8 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.network import Network, Source, Sparse, Stage, operator
+from nirbridge.network import Network, Operator, Population, Source, Sparse, Stage, operator
+from nirbridge_reference.profiles import OWN_RULE, WHOLE_NUMBERS, read_drive
 
 Ints = NDArray[np.int64]
 
@@ -20,7 +21,7 @@ IDENTITY, DENSE, THRESHOLD, SPARSE = range(4)
 # Columns of `Lowered.pops`: kind, state offset, size, first op, end of ops, ring offset.
 POP_COLUMNS = 6
 KINDS = {"input": 0, "output": 1, "i": 2, "li": 3, "if": 4, "lif": 5, "cubali": 6, "cubalif": 7, "delay": 8}
-PARAMETERS = ("a_m", "b_m", "leak", "a_s", "b_s", "threshold", "v_reset", "v_start", "i_start")
+PARAMETERS = ("a_m", "b_m", "leak", "a_s", "b_s", "threshold", "v_reset", "v_start", "i_start", "aux")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -29,8 +30,8 @@ class Lowered:
 
     ops (n, 9) and pops (n, 6) int64; weights flat: a dense matrix is stored (n_pre, n_post), a sparse
     one by source with its targets in ``sparse_target`` at the same offset and its starts in
-    ``sparse_start``; bias: what every buffer element starts from in each step; parameters (9, states)
-    in the order of `PARAMETERS`; delay (states,) steps; flags: see `flags_of`.
+    ``sparse_start``; bias: what every buffer element starts from in each step, first_bias in step 0;
+    parameters (10, states) in the order of `PARAMETERS`; delay (states,) steps; flags: see `flags_of`.
     """
 
     network: Network
@@ -40,6 +41,7 @@ class Lowered:
     sparse_start: Ints
     sparse_target: Ints
     bias: NDArray[np.floating]
+    first_bias: NDArray[np.floating]
     parameters: NDArray[np.floating]
     delay: Ints
     ring_size: int
@@ -49,7 +51,8 @@ class Lowered:
 
 def flags_of(network: Network) -> Ints:
     """The semantics as small integers: order, syn_input, compare ≥, subtract, multi_spike, floor,
-    subtract removes θ−v_reset (profile genn)."""
+    subtract removes θ−v_reset (profile genn), the profile's own rule or 0, reset at the next step, spikes
+    sent before the update."""
     s = network.semantics
     return np.array(
         [
@@ -58,8 +61,11 @@ def flags_of(network: Network) -> Ints:
             s.compare == ">=",
             s.reset == "subtract",
             s.multi_spike,
-            (None, "zero", "minus-threshold").index(s.floor),
+            3 if s.profile == "sinabs" else (None, "zero", "minus-threshold").index(s.floor),
             s.profile == "genn",
+            OWN_RULE.get(s.profile, 0),
+            s.reset_at == "next-step",
+            s.emit == "before-update",
         ],
         dtype=np.int64,
     )
@@ -74,6 +80,7 @@ class _Tables:
     targets: list[Ints] = field(default_factory=list)
     starts: list[Ints] = field(default_factory=list)
     bias: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    absent: set[int] = field(default_factory=set)
     stored: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     n_weights: int = 0
     n_targets: int = 0
@@ -114,26 +121,38 @@ class _Tables:
 
 def lower(network: Network) -> Lowered:
     """Lower a network; raises `Unsupported` for pass-through nodes without an operator."""
-    double = network.semantics.arithmetic == "float64"
+    profile = network.semantics.profile
+    double = network.semantics.arithmetic == "float64" or profile in WHOLE_NUMBERS or profile == "ode"
     dtype: np.dtype[np.floating] = np.dtype(np.float64) if double else np.dtype(np.float32)
     offsets = np.concatenate([[0], np.cumsum([p.size for p in network.populations])]).astype(np.int64)
     tables = _Tables(buffers=int(offsets[-1]))
     pops: list[list[int]] = []
+    populations: list[Population] = []
     ring = 0
-    for at, (p, drive) in enumerate(zip(network.populations, network.drives, strict=True)):
+    for at, drive in enumerate(network.drives):
         first = len(tables.ops)
+        read = read_drive(network, at)
+        p = read.population
         place: list[tuple[int, int]] = []
-        for stage in drive.stages:
-            place.append(_stage(tables, stage, place, network, offsets))
+        missing: list[bool] = []
+        for stage, op in zip(drive.stages, read.operators, strict=True):
+            missing.append(_absent(stage, missing, network, p))
+            if missing[-1]:
+                tables.absent.add(tables.buffers)
+            name = f"{stage.name}>{p.name}" if read.changed else stage.name
+            place.append(_stage(tables, stage, op, name, place, network, offsets))
         for item in drive.inputs:
             tables.add(_source(item, place, network, offsets), (IDENTITY, -1, -1), int(offsets[at]), p.size)
         pops.append([KINDS[p.kind], int(offsets[at]), p.size, first, len(tables.ops), ring])
+        populations.append(p)
         if p.kind == "delay":
             ring += (int(p.delay_steps.max(initial=0)) + 1) * p.size
     bias = np.zeros(tables.buffers, dtype)
+    first_bias = bias.copy()
     for offset, values in tables.bias.items():
         bias[offset : offset + len(values)] = values
-    populations = network.populations
+        if offset not in tables.absent:
+            first_bias[offset : offset + len(values)] = values
     parameters = np.stack(
         [np.concatenate([getattr(p, name) for p in populations]).astype(dtype) for name in PARAMETERS]
     )
@@ -146,6 +165,7 @@ def lower(network: Network) -> Lowered:
         sparse_start=np.concatenate([*tables.starts, np.zeros(1, np.int64)]),
         sparse_target=np.concatenate([*tables.targets, np.zeros(1, np.int64)]),
         bias=bias,
+        first_bias=first_bias,
         parameters=np.ascontiguousarray(parameters),
         delay=np.concatenate(delay),
         ring_size=max(ring, 1),
@@ -154,8 +174,22 @@ def lower(network: Network) -> Lowered:
     )
 
 
+def _absent(stage: Stage, missing: list[bool], network: Network, target: Population) -> bool:
+    """True where ``delayed="value"`` leaves this stage without any source in step 0 (SEMANTICS.md §1.7)."""
+    s = network.semantics
+    if s.delayed != "value" or (s.profile == "nengo" and not target.cuba):
+        return False
+    return all(item.delay > 0 if isinstance(item, Source) else missing[item] for item in stage.inputs)
+
+
 def _stage(
-    tables: _Tables, stage: Stage, place: list[tuple[int, int]], network: Network, offsets: Ints
+    tables: _Tables,
+    stage: Stage,
+    op: Operator | None,
+    name: str,
+    place: list[tuple[int, int]],
+    network: Network,
+    offsets: Ints,
 ) -> tuple[int, int]:
     """Operations of one pass-through node; returns offset and size of the buffer that holds its output."""
     sources = [_source(item, place, network, offsets) for item in stage.inputs]
@@ -167,13 +201,13 @@ def _stage(
                 tables.add(source, (IDENTITY, -1, -1), summed, size)
             sources = [[1, summed, size, 0]]
         theta = np.broadcast_to(np.asarray(stage.node.threshold, np.float64), stage.in_shape).reshape(-1)
-        _, offset, _ = tables.store(stage.name, theta)
+        _, offset, _ = tables.store(name, theta)
         buffer = tables.room(size)
         tables.add(sources[0], (THRESHOLD, offset, -1), buffer, size)
         return buffer, size
-    op = operator(stage.node, stage.name, stage.in_shape)
+    op = op or operator(stage.node, stage.name, stage.in_shape)
     size = int(np.prod(op.out_shape))
-    matrix = tables.store(stage.name, op.matrix)
+    matrix = tables.store(name, op.matrix)
     buffer = tables.room(size)
     if op.bias is not None:
         tables.bias[buffer] = op.bias

@@ -21,6 +21,7 @@ from nirbridge.spikes import Spikes
 from nirbridge_reference.cost import host_cost, jetson_cost
 from nirbridge_reference.events import events_of
 from nirbridge_reference.lower import Lowered
+from nirbridge_reference.profiles import delays_from_input, trace_units
 
 if TYPE_CHECKING:
     from nirbridge_reference.target import Reference
@@ -42,6 +43,9 @@ class ReferenceProgram:
         self._inputs = network.of_kind("input")
         self._outputs = network.of_kind("output")
         self._spiking_output = self._output_source()
+        asked = target.semantics is not None
+        self._lag = delays_from_input(lowered.network) if asked else (0,) * len(lowered.pops)
+        self._output_lag = max((self._lag[at] for at in self._outputs), default=0)
         self._one(0, *self._no_events(), self._plan(()), 1)  # compiles, so that a run's time is its own
 
     @property
@@ -71,7 +75,8 @@ class ReferenceProgram:
     ) -> Recording:
         """Run a batch; samples are independent and spread over threads."""
         n_steps = spikes.n_steps(self.lowered.network.semantics.dt)
-        return self._run(*events_of(spikes, self.lowered.network, n_steps), n_steps, record, progress)
+        ticks = n_steps + max(self._lag, default=0)
+        return self._run(*events_of(spikes, self.lowered.network, ticks), n_steps, ticks, record, progress)
 
     def run_values(self, values: NDArray[np.floating], *, record: Sequence[str] = ()) -> Recording:
         """Run on numbers instead of spikes: values (n_samples, n_steps, units), added as they are."""
@@ -84,11 +89,12 @@ class ReferenceProgram:
                 fix="give an array (samples, steps, inputs)",
             )
         places = self._input_places()
+        ticks = n_steps + max(self._lag, default=0)
         sample, step, unit = np.nonzero(values)
-        key = sample * n_steps + step
-        start = np.searchsorted(key, np.arange(n)[:, None] * n_steps + np.arange(n_steps + 1)[None, :])
+        key = sample * ticks + step
+        start = np.searchsorted(key, np.arange(n)[:, None] * ticks + np.arange(ticks + 1)[None, :])
         value = values[sample, step, unit].astype(self.lowered.dtype)
-        return self._run(start, places[unit], value, n_steps, record, None)
+        return self._run(start, places[unit], value, n_steps, ticks, record, None)
 
     def _input_places(self) -> NDArray[np.int64]:
         """Index of every input unit into the state arrays."""
@@ -101,10 +107,12 @@ class ReferenceProgram:
         unit: NDArray[np.int64],
         value: NDArray[np.floating],
         n_steps: int,
+        ticks: int,
         record: Sequence[str],
         progress: Callable[[int], None] | None,
     ) -> Recording:
         plan = self._plan(record)
+        value = value.astype(self.lowered.dtype, copy=False)
         began = time.perf_counter()
         threads = self.target.threads or os.cpu_count() or 1
         jobs = range(len(start))
@@ -113,9 +121,9 @@ class ReferenceProgram:
         def job(b: int) -> tuple[Any, ...]:
             window = start[b]
             entered = time.perf_counter()
-            result = self._one(n_steps, window, unit, value, plan, capacity)
+            result = self._one(ticks, window, unit, value, plan, capacity)
             if result[0] > capacity:
-                result = self._one(n_steps, window, unit, value, plan, result[0])
+                result = self._one(ticks, window, unit, value, plan, result[0])
             return (*result, time.perf_counter() - entered)
 
         results: list[tuple[Any, ...]] = []
@@ -125,13 +133,22 @@ class ReferenceProgram:
                 if progress is not None:
                     progress(len(results))
         wall = time.perf_counter() - began
-        return self._recording(results, plan, n_steps, self.lowered.network.semantics.dt, wall)
+        return self._recording(results, plan, n_steps, ticks, wall)
 
     def cost(self, recording: Recording) -> Cost:
         """Measured on this host, or modelled for the device that the target names."""
         if self.target.device == "jetson-orin-nano":
             return jetson_cost(self.lowered.network, recording, self.target.batch)
         return host_cost(recording, self.target.threads or os.cpu_count() or 1)
+
+    def _unit_of(self, trace: str) -> NDArray[np.floating]:
+        """Factor from a trace of the reading that was asked for to the units of ``graph``."""
+        low = self.lowered
+        if self.target.semantics is None:
+            return np.ones(1, low.dtype)
+        node, _, quantity = trace.rpartition(":")
+        v, x = trace_units(low.network, low.network.index(node))
+        return (x if quantity == "x" else v).astype(low.dtype)
 
     def _output_source(self) -> int | None:
         """The spiking population that alone feeds the only Output, or None."""
@@ -213,6 +230,8 @@ class ReferenceProgram:
             low.sparse_start,
             low.sparse_target,
             low.bias,
+            low.first_bias,
+            low.network.semantics.dt,
             low.parameters,
             low.delay,
             low.ring_size,
@@ -227,11 +246,12 @@ class ReferenceProgram:
         return rows, tape[: min(rows, capacity)], trace, output, counts
 
     def _recording(
-        self, results: list[tuple[Any, ...]], plan: dict[str, Any], n_steps: int, dt: float, wall: float
+        self, results: list[tuple[Any, ...]], plan: dict[str, Any], n_steps: int, ticks: int, wall: float
     ) -> Recording:
         network = self.lowered.network
+        dt = network.semantics.dt
         n = len(results)
-        duration = n_steps * dt
+        duration = ticks * dt
         tapes = [r[1] for r in results]
         sample = np.repeat(np.arange(n), [len(t) for t in tapes])
         tape = np.concatenate(tapes) if tapes else np.zeros((0, 4), np.int32)
@@ -253,10 +273,10 @@ class ReferenceProgram:
             output = (
                 np.stack([r[3] for r in results]).astype(np.float32)
                 if n
-                else np.zeros((0, n_steps, units), np.float32)
+                else np.zeros((0, ticks, units), np.float32)
             )
         traces = {
-            name: np.stack([r[2][:, column : column + size] for r in results])
+            name: np.stack([r[2][:, column : column + size] for r in results]) * self._unit_of(name)
             for name, column, size in plan["names"]
         }
         counts: dict[str, Counts] = {}
@@ -276,6 +296,8 @@ class ReferenceProgram:
             output=output,
             dt=dt,
             n_steps=n_steps,
+            lag={p.name: lag for p, lag in zip(network.populations, self._lag, strict=True)},
+            output_lag=self._output_lag,
             spikes={name: spikes_of(network.index(name)) for name in plan["nodes"]},
             traces=traces,
             counts=counts,

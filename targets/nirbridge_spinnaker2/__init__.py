@@ -1,5 +1,6 @@
-"""SpiNNaker2: int8 inference as the py-spinnaker2 NIR import does it, PE memory, tick time and power."""
+"""SpiNNaker2: int8 inference by the py-spinnaker2 import rules, on-chip EventProp, memory, time, power."""
 
 from nirbridge_spinnaker2.target import Spinnaker2
+from nirbridge_spinnaker2.training import ChipEventProp
 
-__all__ = ["Spinnaker2"]
+__all__ = ["ChipEventProp", "Spinnaker2"]

@@ -9,6 +9,8 @@ import nir
 import numpy as np
 
 from nirbridge.errors import Finding, Level
+from nirbridge.graph import read_metadata
+from nirbridge.graph.delays import KEY, steps_of
 from nirbridge.network import Network
 from nirbridge.semantics import Semantics
 
@@ -28,23 +30,19 @@ SUPPORTED = (
     nir.CubaLI,
     nir.CubaLIF,
 )
-FOLDED_DELAY = "nirbridge_delay"
 
 
 def node_findings(graph: nir.NIRGraph, *, v_reset: str) -> list[Finding]:
     """Every node of a flat graph that breaks a rule, in name order."""
     found: list[Finding] = []
     for name, node in sorted(graph.nodes.items()):
-        if isinstance(node, nir.Delay) or FOLDED_DELAY in getattr(node, "metadata", {}):
-            kind = type(node).__name__
-            found.append(
-                _finding(
-                    "NB208",
-                    name,
-                    f"node '{name}' ({kind}): target 'spinnaker2' knows no delays here",
-                    "train without delays, or run on loihi2 or reference",
-                )
+        if isinstance(node, nir.Delay) or KEY in getattr(node, "metadata", {}):
+            message = (
+                f"node '{name}' ({type(node).__name__}) delays by {_delay_text(node, graph)}, target "
+                "'spinnaker2' executes none beyond the tick of a hop"
             )
+            fix = "train without delays, or run on loihi2 or reference"
+            found.append(_finding("NB208", name, message, fix))
         elif not isinstance(node, SUPPORTED):
             known = ", ".join(t.__name__ for t in SUPPORTED)
             message = f"node '{name}' ({type(node).__name__}) is not supported by target 'spinnaker2'"
@@ -52,6 +50,19 @@ def node_findings(graph: nir.NIRGraph, *, v_reset: str) -> list[Finding]:
         else:
             found += _check(node, name, v_reset)
     return found
+
+
+def _delay_text(node: Any, graph: nir.NIRGraph) -> str:
+    """The longest delay in steps, or as the file has it where dt is unknown."""
+    metadata = read_metadata(graph)
+    if not isinstance(node, nir.Delay):
+        steps = steps_of(node, "") if read_metadata(graph) is not None else None
+        return "steps on each synapse" if steps is None else f"up to {int(np.max(steps))} steps a synapse"
+    longest = float(np.max(node.delay, initial=0.0))
+    if metadata is None:
+        return f"up to {longest:g}"
+    seconds = longest * metadata.time_unit
+    return f"up to {seconds:g} s ({seconds / metadata.dt:g} steps)"
 
 
 @singledispatch

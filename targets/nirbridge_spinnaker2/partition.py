@@ -19,12 +19,10 @@ from nirbridge_spinnaker2.memory import (
     usable_bytes,
     with_sources,
 )
-from nirbridge_spinnaker2.power import APPLICATION_PES, clock
+from nirbridge_spinnaker2.power import APPLICATION_PES, ROUTING_ENTRIES, clock
 
 if TYPE_CHECKING:
     from nirbridge_spinnaker2.target import Spinnaker2
-
-ROUTING_ENTRIES = 16_384
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -91,7 +89,10 @@ def fit_findings(lowered: Lowered, target: Spinnaker2, done: Partition) -> list[
             without = replace(demand, ticks=0)
             helps = demand.ticks and sum(region_bytes(without, 1, len(parts)).values()) <= usable_bytes()
             fix = (
-                "record fewer ticks: spinnaker2:record_ticks=0" if helps else "reduce the fan-in of the node"
+                f"record fewer ticks: spinnaker2:record_ticks={_most_ticks(demand, len(parts))}"
+                if helps
+                else f"give the node at most {_most_sources(demand, len(parts)):,} sources "
+                f"(now {sum(f.n_pre for f in demand.fan_in):,})"
             )
             found.append(Finding(code="NB601", level="error", node=demand.name, message=message, fix=fix))
     for limit, code in zip(done.placement.limits[-2:], ("NB602", "NB603"), strict=True):
@@ -105,46 +106,6 @@ def fit_findings(lowered: Lowered, target: Spinnaker2, done: Partition) -> list[
             change = None if found else _smallest_change(lowered, target)
             found.append(Finding(code=code, level="error", node=None, message=message, fix=change))
     return found
-
-
-def overrun_findings(lowered: Lowered, target: Spinnaker2, done: Partition) -> list[Finding]:
-    """NB604: PEs that miss the tick without a spike (warning), or would if every source spiked (info)."""
-    found = []
-    for layer, cores in _cores_by_layer(lowered, done):
-        detail = cores[0].detail
-        budget, base = detail["tick_cycles"], detail["base_cycles"]
-        if base > budget:
-            found.append(
-                Finding(
-                    code="NB604",
-                    level="warning",
-                    node=layer.name,
-                    message=f"node '{layer.name}': {cores[0].neurons} neurons take {base:,.0f} cycles of a "
-                    f"tick's {budget:,.0f} on a PE before any spike arrives",
-                    fix=f"smaller max_atoms (now {target.max_atoms}) or a longer tick_s "
-                    f"(now {target.tick_s:g} s)",
-                )
-            )
-        elif detail["all_spike_cycles"] > budget:
-            found.append(
-                Finding(
-                    code="NB604",
-                    level="info",
-                    node=layer.name,
-                    message=f"node '{layer.name}': a PE overruns its tick when more than "
-                    f"{detail['spikes_in_time']:,.0f} of {detail['sources']:,.0f} sources spike in one tick",
-                    fix="smaller max_atoms or a longer tick_s, if the run reports overruns",
-                )
-            )
-    return found
-
-
-def _cores_by_layer(lowered: Lowered, done: Partition) -> list[tuple[Layer, tuple[Core, ...]]]:
-    cores = done.placement.cores
-    return [
-        (layer, cores[first : first + len(parts)])
-        for layer, first, parts in zip(lowered.layers, done.first_pe, done.slices, strict=True)
-    ]
 
 
 def _demand(layer: Layer, target: Spinnaker2) -> Demand:
@@ -162,7 +123,14 @@ def _demand(layer: Layer, target: Spinnaker2) -> Demand:
 
 def _input_core(lowered: Lowered) -> Core:
     node = lowered.network.populations[lowered.network.of_kind("input")[0]]
-    return Core(index=0, node=node.name, first=0, neurons=node.size, memory=0.0, detail={"quad": 0, "pe": 0})
+    return Core(
+        index=0,
+        node=node.name,
+        first=0,
+        neurons=node.size,
+        memory=0.0,
+        detail={"quad": 0, "pe": 0, "load": 0.0},
+    )
 
 
 def _cores(layer: Layer, demand: Demand, parts: Sequence[int], index: int, target: Spinnaker2) -> list[Core]:
@@ -178,6 +146,7 @@ def _cores(layer: Layer, demand: Demand, parts: Sequence[int], index: int, targe
         detail: dict[str, float] = {
             "quad": index // 4,
             "pe": index % 4,
+            "load": base / budget,
             **{f"{name}_bytes": size for name, size in regions.items()},
         }
         detail |= {
@@ -203,6 +172,25 @@ def _cores(layer: Layer, demand: Demand, parts: Sequence[int], index: int, targe
         first += n
         index += 1
     return cores
+
+
+def _most_ticks(demand: Demand, pes: int) -> int:
+    """Ticks that can be recorded of one neuron on a PE."""
+    free = usable_bytes() - sum(region_bytes(replace(demand, ticks=0), 1, pes).values())
+    return free // region_bytes(replace(demand, ticks=1), 1, pes)["record"]
+
+
+def _most_sources(demand: Demand, pes: int) -> int:
+    """Sources whose rows and synapses of one neuron fit a PE beside the rest."""
+
+    def total(sources: int) -> int:
+        lists = [f.kernel_bytes is None for f in demand.fan_in]
+        at = lists.index(True) if any(lists) else -1
+        fan_in = tuple(replace(f, n_pre=sources if k == at else 0) for k, f in enumerate(demand.fan_in))
+        return sum(region_bytes(replace(demand, fan_in=fan_in, ticks=0), 1, pes).values())
+
+    each = total(1) - total(0)
+    return max((usable_bytes() - total(0)) // each, 0) if each else 0
 
 
 def _memory_limit(demand: Demand, parts: Sequence[int]) -> Limit:

@@ -10,6 +10,7 @@ Rail = Literal["0.8V", "0.5V"]
 IdlePolicy = Literal["off", "sleep-0.5V", "sleep-0.8V"]
 PES = 152
 APPLICATION_PES = 148
+ROUTING_ENTRIES = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

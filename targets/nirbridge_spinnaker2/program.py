@@ -77,9 +77,8 @@ class Spinnaker2Program:
 
         self._check_input(spikes)
         semantics = self.lowered.network.semantics
-        n_steps, lag = spikes.n_steps(semantics.dt), self._lag()
-        output = self.lowered.layers[self.lowered.output]
-        ticks = n_steps + lag[output.name]
+        n_steps = spikes.n_steps(semantics.dt)
+        ticks = n_steps + self._depth(self.lowered.layers[self.lowered.output])
         wanted = plan(self.lowered, record)
         n, layers = spikes.n_samples, self.lowered.layers
 
@@ -111,15 +110,18 @@ class Spinnaker2Program:
                 if progress is not None:
                     progress(min(at + size, n))
         wall = time.perf_counter() - started
-        return self._recording(spikes, wanted, tapes, out, n_steps, lag, wall)
+        return self._recording(spikes, wanted, tapes, out, n_steps, wall)
 
     def cost(self, recording: Recording) -> Cost:
         """Energy and latency per sample from the chip power model; samples run one after another."""
         return cost_of(self.lowered, self.partition, self.target, recording)
 
-    def _lag(self) -> dict[str, int]:
-        network = self.lowered.network
-        return {layer.name: max(network.depth[layer.index], 0) for layer in self.lowered.layers}
+    def _depth(self, layer: Layer) -> int:
+        return max(self.lowered.network.depth[layer.index], 0)
+
+    def _lag(self, layer: Layer) -> int:
+        """Ticks by which a layer comes later than the graph says: none where it says one tick a hop."""
+        return 1 if self.lowered.network.semantics.feedforward_delay == 1 else self._depth(layer)
 
     def _check_input(self, spikes: Spikes) -> None:
         network = self.lowered.network
@@ -145,13 +147,12 @@ class Spinnaker2Program:
         tapes: list[tuple[Any, Any, Any]],
         out: Any,
         n_steps: int,
-        lag: dict[str, int],
         wall: float,
     ) -> Recording:
         network = self.lowered.network
         dt, node = network.semantics.dt, network.populations[network.of_kind("input")[0]]
         n = len(out.counts)
-        ticks = n_steps + lag[self.lowered.layers[self.lowered.output].name]
+        ticks = n_steps + self._depth(self.lowered.layers[self.lowered.output])
         tick = np.concatenate([np.zeros(0, np.int32), *(tape[0] for tape in tapes)])
         neuron = np.concatenate([np.zeros(0, np.int32), *(tape[1] for tape in tapes)])
         sample = np.repeat(np.arange(n), np.concatenate([np.zeros(0, int), *(np.diff(t[2]) for t in tapes)]))
@@ -179,8 +180,8 @@ class Spinnaker2Program:
             output=output,
             dt=dt,
             n_steps=n_steps,
-            lag=lag,
-            output_lag=lag[output_layer.name],
+            lag={layer.name: self._lag(layer) for layer in self.lowered.layers},
+            output_lag=self._lag(output_layer),
             spikes={name: spikes_of(at) for name, at in wanted.spikes},
             traces={f"{name}:{quantity}": traced(quantity, at) for name, quantity, at in wanted.traces},
             counts={node.name: _input_counts(spikes), **self._counts(out.counts, ticks)},

@@ -10,13 +10,16 @@ import nir
 
 from nirbridge.errors import DoesNotFit, Finding, NirbridgeError, Unsupported, UsageError
 from nirbridge.graph import inline
+from nirbridge.graph.quantization import quantization_of
 from nirbridge.network import Network, build
 from nirbridge.protocols import Pass
 from nirbridge_spinnaker2.legality import node_findings, semantics_findings
 from nirbridge_spinnaker2.lowering import Lowered, lower
-from nirbridge_spinnaker2.partition import Partition, fit_findings, overrun_findings, partition
+from nirbridge_spinnaker2.overruns import overrun_findings
+from nirbridge_spinnaker2.partition import Partition, fit_findings, partition
 from nirbridge_spinnaker2.power import Scenario
 from nirbridge_spinnaker2.timing import timing_findings
+from nirbridge_spinnaker2.training_program import TrainingProgram, check_training, training_program
 
 if TYPE_CHECKING:
     from nirbridge_spinnaker2.program import Spinnaker2Program
@@ -34,6 +37,11 @@ class Spinnaker2:
     chips: chips of 148 application PEs. arithmetic: of V and I. threads: of this emulation, 0 takes
     every core; results depend on neither threads nor partition.
 
+    phase ``training`` places and costs a batch of on-chip EventProp instead, one PE a sample for the input,
+    each layer and the loss; weights stay as they are, a run is the forward pass in float32. batch: of
+    samples. train_ticks: of the forward and of the backward phase, 0 takes steps + layers + 1 of the
+    graph's last training, else 30 as published. optimiser_pes: 0 takes as many as the parameters need.
+
     Read-outs (I, LI, CubaLI) run as IF, LIF, CubaLIF whose threshold is never reached; their V is the
     output.
     """
@@ -50,6 +58,10 @@ class Spinnaker2:
     chips: int = 1
     arithmetic: Literal["float64", "float32"] = "float32"
     threads: int = 0
+    phase: Literal["inference", "training"] = "inference"
+    batch: int = 22
+    train_ticks: int = 0
+    optimiser_pes: int = 0
     name: ClassVar[str] = "spinnaker2"
 
     def __post_init__(self) -> None:
@@ -63,6 +75,9 @@ class Spinnaker2:
             ("threads", 0),
             ("record_ticks", 0),
             ("board_mw", 0),
+            ("batch", 1),
+            ("train_ticks", 0),
+            ("optimiser_pes", 0),
         ):
             if not getattr(self, field) >= least:
                 raise _bad_option(field, getattr(self, field), f"at least {least}")
@@ -77,23 +92,45 @@ class Spinnaker2:
         )
 
     def passes(self, graph: nir.NIRGraph) -> Sequence[Pass]:
-        """int8 weights with one scale per population, rounded to nearest before the import."""
+        """int8 weights with one scale per population, rounded to nearest before the import; none to train."""
+        if self.phase == "training":
+            return []
         from nirbridge.passes.quantize_weights import QuantizeWeights
 
         return [QuantizeWeights()]
+
+    def beside(self, graph: nir.NIRGraph) -> Sequence[tuple[str, Sequence[Pass]]]:
+        """The graph as it is, which the import truncates as the chip path does, and rounded before."""
+        flat = inline(graph)
+        stored = all(
+            quantization_of(node, name) is not None
+            for name, node in flat.nodes.items()
+            if isinstance(node, nir.Linear | nir.Affine | nir.Conv2d)
+        )
+        if self.phase == "training" or self.rounding == "nearest" or stored:
+            return []
+        from nirbridge.passes.quantize_weights import QuantizeWeights
+
+        return [
+            ("weights truncated by the import", []),
+            ("weights rounded to nearest before the import", [QuantizeWeights()]),
+        ]
 
     def check(self, graph: nir.NIRGraph) -> list[Finding]:
         """Everything that keeps the graph from running here, and what would run otherwise than it says."""
         found: list[Finding] = []
         try:
-            self._lowered(graph, found)
+            if self.phase == "training":
+                found += check_training(build(inline(graph)), self)
+            else:
+                self._lowered(graph, found)
         except NirbridgeError as error:
             own = Finding(code=error.code, level="error", message=error.message, fix=error.fix)
             found += error.findings or [own]
         return sorted(found, key=lambda finding: finding.node or "")
 
-    def compile(self, graph: nir.NIRGraph) -> Spinnaker2Program:
-        """Lower a graph to int8 rows on PEs.
+    def compile(self, graph: nir.NIRGraph) -> Spinnaker2Program | TrainingProgram:
+        """Lower a graph to int8 rows on PEs, or place a batch of its training (``phase="training"``).
 
         What it loses: weights become q/w_scale, q = trunc(w·w_scale) (a step of max|w|/127 at most;
         nothing where all nodes into a population carry ``nirbridge_q`` with one scale); every arc into
@@ -104,6 +141,12 @@ class Spinnaker2:
         Raises `Unsupported` for what cannot run, `DoesNotFit` (with the placement) for what does not fit,
         `BadInput` for a graph without dt or with edited integers.
         """
+        if self.phase == "training":
+            return training_program(build(inline(graph)), graph, self)
+        return self.compile_inference(graph)
+
+    def compile_inference(self, graph: nir.NIRGraph) -> Spinnaker2Program:
+        """`compile` where the phase is ``inference``."""
         from nirbridge_spinnaker2.program import Spinnaker2Program
 
         found: list[Finding] = []

@@ -9,18 +9,24 @@ import nir
 import numpy as np
 import pytest
 
-from nirbridge.analysis import applied, histogram
+from nirbridge.analysis import applied, calibration, histogram
 from nirbridge.graph import digest, inline, make, replace_nodes
 from nirbridge.passes import (
     FoldDelays,
     FoldInputWeight,
+    FuseAffine,
+    Inline,
     LowerDelays,
     QuantizeDecays,
     QuantizeThresholds,
     QuantizeWeights,
+    Rename,
     RescaleLif,
+    RescaleTime,
     RoundDelays,
+    SetNirVersion,
 )
+from nirbridge.report.sections.weights import calibration_page
 from nirbridge.semantics import Semantics, with_semantics
 
 W1 = np.array([[1.0, -0.5, 0.25], [0.75, 0.1, -1.27]])
@@ -193,3 +199,77 @@ def test_delays_decays_and_thresholds_say_what_moved() -> None:
     assert found["quantize-decays"][0] == "n"
     assert "tau_mem within 0.1" in found["quantize-decays"][1]
     assert found["quantize-thresholds"][1].startswith("v_threshold within ")
+
+
+def test_every_scale_is_told_with_its_noise_and_histograms() -> None:
+    graph = timed(series())
+    _, _, ((_, before, after),) = applied([QuantizeWeights(bits=4, granularity="channel")], graph)
+    scales = calibration(before, after)
+    assert [(s.nodes, s.channel) for s in scales] == [
+        (("w1",), 0), (("w1",), 1), (("w2",), 0), (("w2",), 1), (("w2",), 2),
+    ]  # fmt: skip
+    for item in scales:
+        old = np.asarray(graph.nodes[item.nodes[0]].weight)[item.channel]
+        new = after.nodes[item.nodes[0]].weight[item.channel].astype(np.float64)
+        noise = np.sum((old - new) ** 2)
+        expected = None if noise == 0 else pytest.approx(10 * np.log10(np.sum(old**2) / noise))
+        assert item.sqnr_db == expected
+        assert item.scale == np.float32(np.abs(old).max() / 7)
+        assert (item.bits, item.count, item.clipped_share) == (4, old.size, 0.0)
+        assert item.zero_share == np.mean(new == 0)
+        assert sum(item.before) == sum(item.after) == old.size
+        assert len(item.edges) == len(item.before) + 1
+
+
+def test_arrays_of_one_scale_are_one_entry_and_clipping_is_counted() -> None:
+    graph = timed(
+        make(
+            {**single().nodes, "r": nir.Linear(weight=np.array([[0.5, 4.0], [-4.0, 0.25]]))},
+            [*single().edges, ("n", "r"), ("r", "n")],
+        )
+    )
+    item = QuantizeWeights(scheme="percentile", percentile=50)
+    _, results, ((_, before, after),) = applied([item], graph)
+    (scale,) = calibration(before, after)
+    joined = np.concatenate([graph.nodes[n].weight.reshape(-1) for n in ("r", "w")])
+    assert scale.nodes == ("r", "w")
+    assert scale.scale == pytest.approx(np.median(np.abs(joined)) / 127)
+    assert scale.clipped_share == np.mean(np.abs(joined) > np.median(np.abs(joined)) * (1 + 0.5 / 127))
+    assert scale.clipped_share == 0.5
+    assert f"clipped {100 * scale.clipped_share:.1f} %" in results[0].result
+    assert calibration(after, item(after)) == ()
+
+
+def test_the_last_negative_integer_of_mlgenn_netx_is_no_clipping() -> None:
+    weight = np.array([[0.99, -1.0, 0.5], [0.25, -0.5, 0.75]])  # scale 2^-7: −1 is −128, which only it has
+    graph = replace_nodes(timed(single()), {"w": nir.Linear(weight=weight)})
+    _, _, ((_, before, after),) = applied([QuantizeWeights(scheme="mlgenn-netx", percentile=99)], graph)
+    (scale,) = calibration(before, after)
+    assert (scale.scale, after.nodes["w"].metadata["nirbridge_q"]["q"].min()) == (2**-7, -128)
+    assert scale.clipped_share == 0.0
+
+
+def test_nodes_that_went_or_have_other_names_are_listed() -> None:
+    def said(item: Any, graph: nir.NIRGraph) -> tuple[str, str]:
+        _, (result,), _ = applied([item], graph)
+        return result.changed, result.result
+
+    assert said(FuseAffine(), timed(series())) == ("5 nodes, now 4", "without w1; w2 rewritten")
+    assert said(Rename(old="n", new="hidden"), timed(single())) == ("n", "n → hidden")
+    assert said(Inline(), timed(nested())) == ("1 subgraph, now 0", "the same network inlined")
+    assert said(SetNirVersion(), timed(single())) == ("1 nodes", "v_reset = 0 left out")
+    changed, result = said(RescaleTime(unit="ms"), timed(single()))
+    assert changed == "n"
+    assert "within 1e" not in result.replace("W·gain within 1e", "")
+
+
+def test_the_page_of_scales_draws_each_and_escapes_names() -> None:
+    nodes = {**single().nodes, "<b>": single().nodes["w"]}
+    del nodes["w"]
+    graph = timed(make(nodes, [("input", "<b>"), ("<b>", "n"), ("n", "output")]))
+    _, _, ((_, before, after),) = applied([QuantizeWeights(bits=4)], graph)
+    page = calibration_page(calibration(before, after), "weights")
+    assert page.count("<svg") == 1
+    assert "&lt;b&gt;" in page and "<b>" not in page
+    assert "SQNR" in page
+    assert "No weights were quantised" in calibration_page((), "weights")

@@ -15,9 +15,14 @@ def make(name: str, epochs: int = 2, **options):
     return build(load("trainers", name), {"epochs": epochs, "batch": 5, **options}, name=name)
 
 
+# Trainers of first-spike losses take a read-out that spikes.
+GRAPHS = {"spinnaker2": conformance.spiking_example_graph}
+
+
 @pytest.fixture
-def graph():
-    return conformance.example_graph(np.random.default_rng(5), layers=2)
+def graph(name):
+    start = GRAPHS.get(name, conformance.example_graph)
+    return start(np.random.default_rng(5), layers=2)
 
 
 @pytest.fixture

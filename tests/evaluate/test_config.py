@@ -30,7 +30,8 @@ def write(folder: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_our_examples_are_valid(path):
-    assert trainer_of(read_config(path)).name == "eventprop"
+    config = read_config(path)
+    assert trainer_of(config).name == config.trainer.name
 
 
 def test_overrides_are_toml_values(tmp_path):

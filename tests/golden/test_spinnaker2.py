@@ -32,7 +32,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("NIRBRIDGE_GOLDEN") or ROOT.parent / "shared" / "golden") / "spinnaker2"
 OWN = Path(__file__).parent / "data" / "spinnaker2"
 INFERENCE = sorted([*OWN.glob("inference_*.npz"), *SHARED.glob("inference_*.npz")])
-TRAINING = sorted([*SHARED.glob("eventprop_*.npz"), *SHARED.glob("training_*.npz")])
 CHECKS = [check for path in SHARED.glob("checks.json") for check in json.loads(path.read_text())["checks"]]
 NEURONS = {"LIF": nir.LIF, "CubaLIF": nir.CubaLIF, "IF": nir.IF}
 
@@ -194,11 +193,6 @@ def test_trace(path: Path) -> None:
     np.testing.assert_array_equal(spikes, case["spikes_ref"])
     _close(v, case["v"], 1e-12, "v")
     _close(v, case["v_ref"], 1e-6, "v_ref")
-
-
-@pytest.mark.parametrize("path", TRAINING, ids=_id)
-def test_training(path: Path) -> None:
-    pytest.skip("on-chip training is not implemented yet")
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: f"spinnaker2-checks-{check['id']}")

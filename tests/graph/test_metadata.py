@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nirbridge.errors import BadInput
-from nirbridge.graph import GraphMetadata, HistoryEntry, make, read_metadata, write_metadata
+from nirbridge.graph import GraphMetadata, HistoryEntry, make, newer_schema, read_metadata, write_metadata
 
 HEAD = '"schema": "nirbridge.graph-metadata/1", "dt": 0.001'
 
@@ -65,7 +65,7 @@ def test_unknown_keys_are_kept_and_unset_ones_left_out() -> None:
         ("[1, 2]", "schema"),
         ("{}", "'schema' is missing"),
         ('{"dt": 0.001}', "'schema' is missing"),
-        ('{"schema": "nirbridge.graph-metadata/2", "dt": 0.001}', "schema"),
+        ('{"schema": "nirbridge.graph-metadata/0", "dt": 0.001}', "schema"),
         ('{"schema": "nirbridge.graph-metadata/1"}', "dt"),
         ('{"schema": "nirbridge.graph-metadata/1", "dt": 0}', "greater than 0"),
         ('{"schema": "nirbridge.graph-metadata/1", "dt": "0.001"}', "dt"),
@@ -97,3 +97,21 @@ def test_what_breaks_the_schema_is_refused(raw: Any, words: str) -> None:
 def test_a_value_that_json_cannot_hold_is_not_written() -> None:
     with pytest.raises(ValueError):
         write_metadata(graph(), GraphMetadata(dt=1e-3, training={"loss": float("nan")}))
+
+
+NEWER = '{"schema": "nirbridge.graph-metadata/2", "dt": "1 ms", "semantics": [1]}'
+
+
+def test_a_newer_schema_is_neither_read_nor_refused() -> None:
+    assert newer_schema(graph(NEWER)) == 2
+    assert read_metadata(graph(NEWER)) is None
+    assert newer_schema(graph("{" + HEAD + "}")) is None
+    assert newer_schema(graph("{")) is None
+
+
+def test_metadata_of_a_newer_schema_are_kept_beside_ours() -> None:
+    written = write_metadata(graph(NEWER), GraphMetadata(dt=1e-3))
+    again = write_metadata(written, GraphMetadata(dt=2e-3))
+    assert written.metadata["nirbridge_newer"] == again.metadata["nirbridge_newer"] == NEWER
+    found = read_metadata(again)
+    assert found is not None and found.dt == 2e-3

@@ -159,7 +159,7 @@ def test_bad_arrays_are_named(tmp_path: Path, change: dict, code: str, words: li
     ("name", "value", "word"),
     [("times", np.nan, "nan"), ("times", -0.5, "-0.5"), ("times", np.inf, "inf"), ("units", -3, "-3")],
 )
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", [".npz", ".h5", ".h5.gz"])
 def test_bad_spikes_are_named_by_sample(
     tmp_path: Path, ending: str, name: str, value: float, word: str
 ) -> None:
@@ -186,7 +186,7 @@ def test_a_truncated_file_is_named(tmp_path: Path, ending: str, keep: int) -> No
     path = tmp_path / f"cut{ending}"
     write_dataset(path, made())
     path.write_bytes(path.read_bytes()[:keep])
-    expect(path, "NB001", "not a readable")
+    expect(path, "NB001", "cannot be read as HDF5" if ending == ".nir" else "not a readable")
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Hostile and broken `.nir` files, each built here, each refused with its code."""
 
 import json
+import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from h5py import h5d, h5p, h5s, h5t
 
-from nirbridge.errors import BadInput
+from nirbridge.errors import BadInput, FindingWarning
 from nirbridge.graph import digest
 from nirbridge.io import Limits, lint_file, read_graph
 
@@ -257,6 +259,13 @@ def test_strings_made_huge_by_their_fill_value(path: Path) -> None:
         group = put_graph(file).create_group("metadata")
         group.create_dataset("text", shape=(1000,), dtype=STRING, fillvalue="x" * (1 << 16))
     assert path.stat().st_size < 200_000
+    assert refused(path).code == "NB007"
+
+
+def test_short_strings_count_for_what_they_take_in_memory(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        group = put_graph(file).create_group("metadata")
+        group.create_dataset("text", shape=(1 << 15,), dtype="S2", chunks=(1 << 15,), fillvalue=b"ab")
     assert refused(path).code == "NB007"
 
 
@@ -514,7 +523,8 @@ def test_extra_fields_are_dropped_and_reported(path: Path) -> None:
     graph, findings = lint_file(path)
     assert graph is not None
     assert [(f.code, f.level, f.node) for f in findings if f.level != "info"] == [("NB102", "warning", "h")]
-    assert not hasattr(read_graph(path).nodes["h"], "colour")
+    with pytest.warns(FindingWarning, match="NB102.*'colour'"):
+        assert not hasattr(read_graph(path).nodes["h"], "colour")
 
 
 def test_a_scalar_parameter_takes_the_shape_of_the_others(path: Path) -> None:
@@ -522,8 +532,32 @@ def test_a_scalar_parameter_takes_the_shape_of_the_others(path: Path) -> None:
         put_graph(file)
         del file["node/nodes/h/tau"]
         file["node/nodes/h/tau"] = 0.02
-    assert read_graph(path).nodes["h"].tau.tolist() == [0.02, 0.02]
-    assert [(f.code, f.level) for f in lint_file(path)[1]] == [("NB111", "warning")]
+    with pytest.warns(FindingWarning, match="NB111"):
+        assert read_graph(path).nodes["h"].tau.tolist() == [0.02, 0.02]
+    assert [(f.code, f.level) for f in lint_file(path)[1] if f.level != "info"] == [("NB111", "warning")]
+
+
+def test_what_older_files_leave_out_is_filled_in_and_named(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        nodes = put_graph(file)["nodes"]
+        one = np.ones(2)
+        cuba = {
+            "type": "CubaLIF",
+            "tau_syn": one,
+            "tau_mem": one,
+            "r": one,
+            "v_leak": one,
+            "v_threshold": one,
+        }
+        nodes.create_group("c").update(cuba)
+    graph, findings = lint_file(path)
+    assert graph is not None
+    assert (graph.nodes["c"].w_in.tolist(), graph.nodes["h"].v_reset.tolist()) == ([1, 1], [0, 0])
+    said = [f.message for f in findings if f.code == "NB102" and f.level == "info"]
+    assert said == [
+        "the graph: 'v_reset' is missing at c, h, read as 0",
+        "the graph: 'w_in' is missing at c, read as 1",
+    ]
 
 
 def test_a_graph_without_edges(path: Path) -> None:
@@ -627,6 +661,91 @@ def test_impossible_sizes_are_reported_not_allocated(path: Path, node: dict[str,
         put_graph(file)["nodes"].create_group("z").update(node)
     assert read_graph(path) is not None
     assert code in {f.code for f in lint_file(path)[1] if f.level == "error" and f.node == "z"}
+
+
+@pytest.mark.parametrize(
+    ("node", "code"),
+    [
+        ({"type": "Delay", "delay": [1e9, 1e9]}, "NB125"),
+        ({"type": "Delay", "delay": [0.0, 1e300]}, "NB125"),
+    ],
+)
+def test_delays_of_years_are_reported_not_allocated(path: Path, node: dict[str, object], code: str) -> None:
+    text = json.dumps({"schema": "nirbridge.graph-metadata/1", "dt": 0.001})
+    with h5py.File(path, "w") as file:
+        graph = put_graph(file)
+        graph["metadata/nirbridge"] = text
+        graph["nodes"].create_group("z").update(node)
+    assert read_graph(path) is not None
+    assert code in {f.code for f in lint_file(path)[1] if f.node == "z"}
+
+
+@pytest.mark.parametrize("size", [1 << 40, 1 << 62, -(1 << 40)])
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [("Input", "shape"), ("Output", "shape"), ("Flatten", "input_type"), ("Flatten", "end_dim"),
+     ("Conv2d", "groups"), ("Conv2d", "dilation"), ("Conv2d", "input_shape"), ("SumPool2d", "kernel_size")],
+)  # fmt: skip
+def test_huge_sizes_make_no_huge_arrays(path: Path, kind: str, field: str, size: int) -> None:
+    two = np.array([2, 2])
+    fields: dict[str, dict[str, object]] = {
+        "Input": {"shape": two},
+        "Output": {"shape": two},
+        "Flatten": {"input_type": two, "start_dim": 0, "end_dim": -1},
+        "Conv2d": {"weight": np.ones((2, 2, 3, 3)), "bias": np.zeros(2), "stride": two, "padding": two,
+                   "dilation": two, "groups": 1, "input_shape": two},
+        "SumPool2d": {"kernel_size": two, "stride": two, "padding": two},
+    }  # fmt: skip
+    old = fields[kind][field]
+    fields[kind][field] = size if np.ndim(old) == 0 else np.full(2, size)
+    with h5py.File(path, "w") as file:
+        graph = put_graph(file)
+        graph["nodes"].create_group("z").update({"type": kind, **fields[kind]})
+        del graph["edges"]
+        edges = [["input", "w"], ["w", "h"], ["h", "z"], ["z", "output"]]
+        graph.create_dataset("edges", data=np.array(edges, dtype=object), dtype=STRING)
+    tracemalloc.start()
+    findings = lint_file(path)[1]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 << 20
+    assert any(f.level == "error" for f in findings)
+
+
+def test_a_root_type_that_is_an_array(path: Path) -> None:
+    def change(file: h5py.File) -> None:
+        del file["node/type"]
+        file["node/type"] = np.zeros(3)
+
+    assert code_of(path, change) == "NB013"
+
+
+def test_a_kernel_larger_than_its_input_with_padding_per_axis(path: Path) -> None:
+    conv = {"type": "Conv2d", "weight": np.ones((2, 2, 9, 9)), "bias": np.zeros(2), "groups": 1,
+            **{key: np.ones(2, int) for key in ("stride", "padding", "dilation")}}  # fmt: skip
+    with h5py.File(path, "w") as file:
+        graph = put_graph(file)
+        graph["nodes"].create_group("z").update(conv)
+        graph["nodes"].create_group("in2").update({"type": "Input", "shape": [2, 4, 4]})
+        del graph["edges"]
+        graph.create_dataset("edges", data=np.array([["in2", "z"]], dtype=object), dtype=STRING)
+    assert "NB114" in {f.code for f in lint_file(path)[1] if f.node == "z"}
+
+
+def test_a_shape_that_is_not_finite(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        put_graph(file)["nodes"].create_group("z").update({"type": "Input", "shape": [np.inf, 2.0]})
+    assert "NB117" in {f.code for f in lint_file(path)[1] if f.node == "z"}
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "pipe.nir"
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    assert refused(path).code == "NB001"
 
 
 @pytest.mark.parametrize(

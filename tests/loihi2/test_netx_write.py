@@ -265,12 +265,12 @@ def test_a_file_in_steps_takes_a_stated_dt_and_keeps_its_integers(tmp_path: Path
     Loihi2().compile(stated)
 
 
-def test_a_graph_that_is_no_chain_is_refused_in_words_of_the_chip(tmp_path: Path) -> None:
+def test_floats_beside_integers_are_refused_in_words_of_the_chip(tmp_path: Path) -> None:
     path = tmp_path / "a.net"
     write_net(path, random_network())
     graph = NetxFormat().read(path)
     broken = replace_nodes(graph, {"layer2_rec": nir.Linear(np.full((5, 5), 0.5, np.float32))})
-    with pytest.raises(Unsupported, match="a chain of integer layers cannot hold it") as caught:
+    with pytest.raises(Unsupported, match="needs integer weights, got floats") as caught:
         Loihi2().compile(broken)
     assert "NetX" not in str(caught.value)
 

@@ -139,3 +139,50 @@ def test_the_phases_are_printed_as_they_are() -> None:
     assert {r.role for r in found.values()} == {"consistency"}
     for row, seconds in measured().phases.items():
         assert 1e-3 * found[f"pilotnet-phase-{row}"].model == pytest.approx(seconds, rel=1e-3)
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    """What an ordinary command prints as JSON."""
+    from nirbridge.cli import main
+
+    capsys.readouterr()
+    assert main([*arguments, "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_the_command_map_places_the_file_as_the_compiler_did(capsys: pytest.CaptureFixture[str]) -> None:
+    found = command(capsys, "map", str(FOLDER / "pilotnet.net"), "--target", "loihi2")
+    assert found["used"] == 74
+    by_node: dict[str, list[dict[str, Any]]] = {}
+    for core in found["cores"]:
+        by_node.setdefault(core["node"], []).append(core)
+    for (name, _, (axons, _, units, axon_map, _, cores)), node in zip(
+        rows(), (f"layer{k}" for k in range(1, 11)), strict=True
+    ):
+        here = by_node[node]
+        assert len(here) == cores
+        assert [here[0]["index"], here[-1]["index"]] == published()["core_ids"][name]
+        for key, wanted in (("axons_in", axons), ("synmem_units", units), ("axon_map_real", axon_map)):
+            assert int(np.mean([core["detail"][key] for core in here])) == wanted
+
+
+def test_the_command_run_gives_the_chips_counters_time_and_energy(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without input, by the ordinary cost: counters within 1 %, step time and energy in their intervals."""
+    steps, wanted = 800, published()["published"]
+    target = "loihi2:reset_interval=16,reset_offset=3"
+    found = command(
+        capsys, "run", str(FOLDER / "pilotnet.net"), "--target", target, "--steps", str(steps), "--profile"
+    )
+    counts = {key: value for node in found["counts"].values() for key, value in node.items()}
+    ours = [10_000 / steps * counts[f"loihi2_core_synops_{core}"] for core in arrays()["chip_core"]]
+    np.testing.assert_allclose(ours, arrays()["chip_core_synops"], rtol=0.01)
+    latency, terms = found["cost"]["latency"], found["cost"]["energy_terms"]
+    assert latency["low"] <= 1e-6 * wanted["mean_step_us"] * steps <= latency["high"]
+    assert latency["value"] / steps == pytest.approx(1e-6 * wanted["mean_step_us"], rel=0.02)
+    own = [term for term in terms if term["kind"] == "dynamic"]
+    dynamic = {key: sum(term[key] for term in own) / steps for key in ("low", "value", "high")}
+    assert dynamic["low"] <= wanted["dynamic_power_w"] * wanted["mean_step_us"] * 1e-6 <= dynamic["high"]
+    assert dynamic["value"] == pytest.approx(68.3e-6, rel=0.1)
+    phases = {r["row"]: round(r["error_pct"]) for r in found["cost"]["residuals"] if "phase" in r["row"]}
+    assert sorted(phases.values()) == [-13, -12, 11, 29]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import nir
@@ -11,6 +12,7 @@ import pytest
 
 from nirbridge.graph import copy, digest, equal
 from nirbridge.passes import FoldInputWeight
+from nirbridge.semantics import semantics_of, with_semantics
 
 Random = Callable[..., nir.NIRGraph]
 Run = Callable[[nir.NIRGraph], Any]
@@ -47,3 +49,10 @@ def test_it_needs_no_dt_and_leaves_the_input_alone(random: Random) -> None:
     assert equal(graph, kept)
     assert not equal(once, kept)
     assert digest(FoldInputWeight()(once)) == digest(once)
+
+
+def test_where_the_semantics_ignore_it_it_stays(random: Random) -> None:
+    graph = random(0)
+    unit = replace(semantics_of(graph), gain="unit", decay="euler", order="current-first")
+    graph = with_semantics(graph, unit)
+    assert equal(FoldInputWeight()(graph), graph)

@@ -6,7 +6,7 @@ import nir
 import numpy as np
 import pytest
 
-from nirbridge.errors import BadInput, Unsupported, UsageError
+from nirbridge.errors import BadInput, UsageError
 from nirbridge.graph import make
 from nirbridge.semantics import Semantics, with_semantics
 from nirbridge.spikes import Spikes
@@ -134,9 +134,6 @@ def test_refusals():
     with pytest.raises(BadInput) as caught:
         program.run_values(np.zeros((1, 5, INPUTS + 1)))
     assert caught.value.code == "NB501"
-    loihi = with_semantics(graph, Semantics.of_profile("loihi", dt=1e-3))
-    with pytest.raises(Unsupported, match="profile 'loihi'"):
-        Reference().compile(loihi)
     nodes = {**graph.nodes, "w": nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))}
     pooled = make({**nodes, "input": nir.Input(np.array([1, 4, 4]))}, graph.edges, graph.metadata)
     assert Reference().check(pooled)[0].level == "error"

@@ -63,6 +63,33 @@ def test_partition_does_not_matter(recurrent: Any, noise: Any) -> None:
         )
 
 
+def test_partition_of_a_convolution_does_not_matter(build: Any) -> None:
+    """Sparse rows: every PE holds all kernels, slices cut through channels."""
+    rng = np.random.default_rng(2)
+    fields = {"tau": 0.01, "r": 5.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0}
+    kernel = rng.normal(0.3, 1.0, (3, 2, 3, 3)).astype(np.float32)
+    nodes = {
+        "input": nir.Input(input_type={"input": np.array([2, 6, 6])}),
+        "c": nir.Conv2d(
+            input_shape=(6, 6), weight=kernel, stride=1, padding=1, dilation=1, groups=1, bias=np.zeros(3)
+        ),
+        "h": nir.LIF(**{key: np.full((3, 6, 6), value) for key, value in fields.items()}),
+        "output": nir.Output(output_type={"output": np.array([3, 6, 6])}),
+    }
+    graph = build.graph(nodes, [("input", "c"), ("c", "h"), ("h", "output")])
+    spikes = Spikes.from_dense(rng.poisson(0.2, (3, 25, 72)), 1e-3)
+    whole = Spinnaker2().compile(graph).run(spikes, record=["h", "h:v"])
+    assert len(whole.spikes["h"].times) > 100
+    for max_atoms in (50, 13, 1):
+        program = Spinnaker2(max_atoms=max_atoms).compile(graph)
+        assert len(program.partition.slices[0]) == -(-108 // max_atoms)
+        parts = program.run(spikes, record=["h", "h:v"])
+        for key in ("times", "units", "offsets"):
+            np.testing.assert_array_equal(getattr(parts.spikes["h"], key), getattr(whole.spikes["h"], key))
+        np.testing.assert_array_equal(parts.traces["h:v"], whole.traces["h:v"])
+        np.testing.assert_array_equal(parts.counts["h"]["synops"], whole.counts["h"]["synops"])
+
+
 def test_both_arithmetics_agree(recurrent: Any, noise: Any) -> None:
     graph, spikes = recurrent(), noise()
     single = Spinnaker2(arithmetic="float32").compile(graph).run(spikes, record=ALL)

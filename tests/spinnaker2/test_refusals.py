@@ -52,7 +52,77 @@ def test_delay(build: Any) -> None:
         "h": build.lif(2),
     }
     graph = build.graph(nodes, [("input", "d"), ("d", "w"), ("w", "h"), ("h", "output")])
-    assert found(graph, "NB208").node == "d"
+    finding = found(graph, "NB208")
+    assert finding.node == "d"
+    assert "up to 0.01 s (10 steps)" in finding.message
+
+
+def test_folded_delays(build: Any) -> None:
+    node = nir.Linear(weight=np.eye(2))
+    node.metadata["nirbridge_delay"] = np.array([[3, 0], [0, 7]])
+    nodes = build.ports(2, 2) | {"w": node, "h": build.lif(2)}
+    graph = build.graph(nodes, [("input", "w"), ("w", "h"), ("h", "output")])
+    assert "up to 7 steps a synapse" in found(graph, "NB208").message
+
+
+def test_conv_into_cubalif(build: Any) -> None:
+    conv = nir.Conv2d(
+        input_shape=(4, 4),
+        weight=np.ones((1, 1, 1, 1)),
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups=1,
+        bias=np.zeros(1),
+    )
+    nodes = {
+        "input": nir.Input(input_type={"input": np.array([1, 4, 4])}),
+        "c": conv,
+        "h": nir.CubaLIF(
+            **{
+                key: np.full((1, 4, 4), value)
+                for key, value in (
+                    ("tau_mem", 0.02),
+                    ("tau_syn", 0.005),
+                    ("r", 1.0),
+                    ("w_in", 1.0),
+                    ("v_leak", 0.0),
+                    ("v_threshold", 1.0),
+                    ("v_reset", 0.0),
+                )
+            }
+        ),
+        "output": nir.Output(output_type={"output": np.array([1, 4, 4])}),
+    }
+    graph = build.graph(nodes, [("input", "c"), ("c", "h"), ("h", "output")])
+    assert "Conv2d 'c' feeds 'h' (CubaLIF), expected LIF or IF" in found(graph, "NB202").message
+
+
+def test_pool_beside_weights(build: Any) -> None:
+    two = np.array([2, 2])
+    nodes = {
+        "input": nir.Input(input_type={"input": np.array([1, 2, 2])}),
+        "pool": nir.SumPool2d(kernel_size=two, stride=two, padding=np.array([0, 0])),
+        "flat": nir.Flatten(input_type={"input": np.array([1, 2, 2])}, start_dim=0, end_dim=-1),
+        "pflat": nir.Flatten(input_type={"input": np.array([1, 1, 1])}, start_dim=0, end_dim=-1),
+        "w": nir.Linear(weight=np.ones((1, 4))),
+        "h": build.lif(1),
+        "output": build.ports(1, 1)["output"],
+    }
+    edges = [("input", "pool"), ("pool", "pflat"), ("pflat", "h"), ("input", "flat"), ("flat", "w")]
+    graph = build.graph(nodes, [*edges, ("w", "h"), ("h", "output")])
+    assert "beside other nodes" in found(graph, "NB202").message
+
+
+def test_two_inputs(build: Any) -> None:
+    nodes = build.ports(2, 2) | {
+        "second": nir.Input(input_type={"input": np.array([2])}),
+        "a": nir.Linear(weight=np.eye(2)),
+        "b": nir.Linear(weight=np.eye(2)),
+        "h": build.lif(2),
+    }
+    edges = [("input", "a"), ("second", "b"), ("a", "h"), ("b", "h"), ("h", "output")]
+    assert "needs one Input node, got 2" in found(build.graph(nodes, edges), "NB202").message
 
 
 def test_weights_in_series(build: Any) -> None:
@@ -238,9 +308,38 @@ def test_fan_in_beyond_a_pe(build: Any) -> None:
     graph = build.graph(nodes, [("input", "w"), ("w", "h"), ("h", "output")])
     finding = found(graph, "NB601")
     assert "164,132 B" in finding.message and "94,208 B" in finding.message
+    assert "rows with 80,004 B" in finding.message
+    assert finding.fix == "give the node at most 11,259 sources (now 20,000)"
     with pytest.raises(DoesNotFit) as caught:
         Spinnaker2().compile(graph)
     assert not caught.value.placement.fits
+
+
+@pytest.mark.parametrize(("sources", "fits"), [(11_259, True), (11_260, False)])
+def test_the_stated_fan_in_is_the_largest(build: Any, sources: int, fits: bool) -> None:
+    nodes = build.ports(sources, 1) | {"w": nir.Linear(weight=np.ones((1, sources))), "h": build.lif(1)}
+    graph = build.graph(nodes, [("input", "w"), ("w", "h"), ("h", "output")])
+    assert Spinnaker2().check(graph) == [] if fits else found(graph, "NB601")
+
+
+def test_records_beyond_a_pe(build: Any) -> None:
+    """The stated number of ticks fits, one more does not; of a PE that holds one neuron."""
+    graph = one_layer(build, build.lif(3))
+    finding = found(graph, "NB601", record_ticks=30_000)
+    assert "the largest region is record with 120,000 B" in finding.message
+    most = int(str(finding.fix).rpartition("=")[2])
+    assert not [f for f in Spinnaker2(record_ticks=most).check(graph) if f.level == "error"]
+    assert found(graph, "NB601", record_ticks=most + 1)
+
+
+def test_router_entries(build: Any) -> None:
+    """Every PE that sends spikes takes an entry of the chip's 16,384."""
+    n = 16_400
+    nodes = build.ports(1, 1) | {"w": nir.Linear(weight=np.ones((n, 1))), "h": build.lif(n)}
+    nodes |= {"w2": nir.Linear(weight=np.zeros((1, n))), "o": build.lif(1)}
+    edges = [("input", "w"), ("w", "h"), ("h", "w2"), ("w2", "o"), ("o", "output")]
+    finding = found(build.graph(nodes, edges), "NB603", max_atoms=1, chips=120)
+    assert "needs 16,401 routing entries, there are 16,384" in finding.message
 
 
 @pytest.mark.parametrize(
@@ -265,6 +364,7 @@ def test_overruns_are_predicted(build: Any) -> None:
     graph = one_layer(build, build.lif(256), n=256)
     finding = found(graph, "NB604", level="warning", tick_s=5e-5)
     assert "256 neurons take 17,360 cycles of a tick's 15,000" in finding.message
+    assert finding.fix == "max_atoms=216 (now 256 on a PE) or tick_s=5.8e-05 (now 5e-05 s)"
     assert "more than 1 of 2 sources" in found(graph, "NB604", level="info", tick_s=9e-5).message
 
 
@@ -277,6 +377,9 @@ def test_overruns_are_predicted(build: Any) -> None:
         {"used_rail": "1V"},
         {"chips": 0},
         {"board_mw": -1.0},
+        {"phase": "both"},
+        {"batch": 0},
+        {"optimiser_pes": -1},
     ],
 )
 def test_options(option: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nirbridge.report.markup import Markup, h
 from nirbridge.report.numbers import percent, plural, share, signed
-from nirbridge.report.table import COLUMNS, row
+from nirbridge.report.table import COLUMNS, beside_text, row
 from nirbridge.report.types import Report, TargetResult
 
 
@@ -30,6 +30,7 @@ def targets(report: Report) -> Markup:
         h("h2", "Targets side by side"),
         h("div", table, class_="scroll"),
         _accuracy_note(report),
+        _ways(report),
         _sources_of_difference(report),
         [_details(result) for result in report.results if result.passes or result.findings],
         id="targets",
@@ -51,6 +52,7 @@ def basis_chip(cost: Mapping[str, Any] | None) -> Markup:
     ]
     if cost["extrapolated"]:
         parts.append(h("p", h("strong", "Extrapolated"), " beyond the rows that the model was fitted to."))
+    parts += [h("p", h("strong", "Overrun: "), text) for text in cost.get("overruns", ())]
     if cost["scenario"]:
         scenario = ", ".join(f"{key} = {value}" for key, value in cost["scenario"].items())
         parts.append(h("p", f"Scenario: {scenario}."))
@@ -61,6 +63,7 @@ def basis_chip(cost: Mapping[str, Any] | None) -> Markup:
     if residuals:
         parts.append(residual_list(residuals))
     extra = ", extrapolated" if cost["extrapolated"] else ""
+    extra += ", overruns" if cost.get("overruns") else ""
     return h("details", h("summary", total["basis"], extra), h("div", parts), class_=f"chip {total['basis']}")
 
 
@@ -82,6 +85,14 @@ def _accuracy_note(report: Report) -> Markup | None:
     errors = ", ".join(f"{result.target} ±{share(result.accuracy_se or 0.0)}" for result in known)
     n = known[0].n_samples
     return h("p", f"Standard error of accuracy on {n} samples: {errors}.", class_="soft small")
+
+
+def _ways(report: Report) -> Markup | None:
+    """What other ways to bring the graph to a target would give."""
+    items = [h("li", f"{r.target}, {beside_text(way)}") for r in report.results for way in r.beside]
+    if not items:
+        return None
+    return h("div", h("h3", "Other ways to the same target"), h("ul", items))
 
 
 def _sources_of_difference(report: Report) -> Markup | None:

@@ -15,6 +15,7 @@ from eventprop_cases import eventprop_cases
 from loihi2_cases import loihi2_cases
 from nir_cases import nir_cases
 from spinnaker2_cases import spinnaker2_cases
+from spinnaker2_training import training_cases
 
 
 def write(folder: Path, cases: dict[str, dict[str, Any]]) -> None:
@@ -28,7 +29,7 @@ def main(folder: Path) -> None:
     write(folder / "eventprop", eventprop_cases())
     write(folder / "loihi2", loihi2_cases())
     write(folder / "nir", nir_cases(folder / "nir"))
-    write(folder / "spinnaker2", spinnaker2_cases())
+    write(folder / "spinnaker2", {**spinnaker2_cases(), **training_cases()})
 
 
 if __name__ == "__main__":
