@@ -84,7 +84,7 @@ def _summary(top: _Top, percentile: float) -> Activation:
     if not top.positive:
         return Activation(scale=1.0, largest=0.0, active=0.0, clipped=0.0)
     ascending = np.sort(top.values)
-    from_top = max(1, top.positive - _rank(percentile, top.positive))
+    from_top = top.positive - _rank(percentile, top.positive) + 1
     scale = float(ascending[-from_top])
     return Activation(
         scale=scale,

@@ -67,7 +67,7 @@ class Limits:
     max_depth: int = 64
     max_string: int = 16 << 20
     max_name: int = MAX_NAME
-    max_chunks: int = 1_000_000
+    max_chunks: int = 200_000
     empty: bool = False
     lists: bool = False
 

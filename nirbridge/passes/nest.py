@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import nir
 import numpy as np
 
-from nirbridge.graph import copy, digest, inline, make
+from nirbridge.graph import copy, make
 from nirbridge.validate.shapes import Shape
 from nirbridge.validate.view import View, view_of
 
@@ -22,9 +22,10 @@ class Nest:
     """Each group of nodes ``outer.inner`` becomes a subgraph ``outer`` with one Input and one Output.
 
     Only groups for which that is exact: every node that feeds the group feeds all of its entries, every
-    exit feeds the same readers, something comes in and goes out, the shapes at both ports are known, and
-    no other node is called ``outer``. Other groups stay flat. Names with several dots nest several times.
-    The ports are called ``input`` and ``output``, a notice that `inline` left is taken off.
+    exit feeds the same readers, something comes in and goes out, the shapes at both ports are known, no
+    other node is called ``outer`` and no member is a subgraph already. Other groups stay flat. Names with
+    several dots nest several times. The ports are called ``input`` and ``output``, a notice that `inline`
+    left is taken off.
 
     What stays equal: inlined again it is the same graph, so the network and every spike.
     """
@@ -33,53 +34,85 @@ class Nest:
     law: ClassVar[str] = "spikes unchanged bit for bit"
 
     def __call__(self, graph: nir.NIRGraph, /) -> nir.NIRGraph:
-        if any("." in name and isinstance(node, nir.NIRGraph) for name, node in graph.nodes.items()):
-            return copy(graph)
-        return _nested(graph, view_of(graph), "")
+        return _nested(copy(graph), view_of(graph), "")
+
+
+@dataclass(slots=True)
+class _Group:
+    """The nodes called ``outer.…`` and the edges that touch them."""
+
+    members: list[str] = field(default_factory=list)
+    within: list[Edge] = field(default_factory=list)
+    entering: set[Edge] = field(default_factory=set)
+    leaving: set[Edge] = field(default_factory=set)
 
 
 def _nested(graph: nir.NIRGraph, view: View, owner: str) -> nir.NIRGraph:
     """The graph with its dotted names nested; ``owner``: dotted prefix of its names in the view."""
-    result = copy(graph)
-    for outer in sorted({name.partition(".")[0] for name in graph.nodes if "." in name}):
-        members = {name for name in result.nodes if name.startswith(f"{outer}.") and name != f"{outer}."}
-        candidate = None if outer in result.nodes or not outer else _with(result, outer, members, view, owner)
-        if candidate is not None and digest(inline(candidate)) == digest(inline(result)):
-            result = candidate
-    return result
+    groups = _groups(graph)
+    subgraphs = {
+        outer: subgraph
+        for outer, group in sorted(groups.items())
+        if (subgraph := _subgraph(graph, outer, group, view, owner)) is not None
+    }
+    if not subgraphs:
+        return graph
+    place = {name: outer for outer in subgraphs for name in groups[outer].members}
+    nodes = {name: node for name, node in graph.nodes.items() if name not in place}
+    ends = ((place.get(a), place.get(b), a, b) for a, b in graph.edges)
+    edges = {(x or a, y or b) for x, y, a, b in ends if x is None or x != y}
+    return make({**nodes, **subgraphs}, sorted(edges), graph.metadata)
 
 
-def _with(graph: nir.NIRGraph, outer: str, members: set[str], view: View, owner: str) -> nir.NIRGraph | None:
-    """The graph with these nodes in the subgraph ``outer``, or None where its ports would not be exact."""
-    edges = {(str(a), str(b)) for a, b in graph.edges}
-    entering = {(a, b) for a, b in edges if a not in members and b in members}
-    leaving = {(a, b) for a, b in edges if a in members and b not in members}
-    ports = any(isinstance(graph.nodes[n], nir.Input | nir.Output) for n in members)
-    if ports or not _all_pairs(entering) or not _all_pairs(leaving):
+def _groups(graph: nir.NIRGraph) -> dict[str, _Group]:
+    groups: dict[str, _Group] = {}
+    of: dict[str, str] = {}
+    for name in graph.nodes:
+        outer, dot, inner = name.partition(".")
+        if dot and outer and inner and outer not in graph.nodes:
+            groups.setdefault(outer, _Group()).members.append(name)
+            of[name] = outer
+    for a, b in {(str(a), str(b)) for a, b in graph.edges}:
+        x, y = of.get(a), of.get(b)
+        if x is not None and x == y:
+            groups[x].within.append((a, b))
+            continue
+        if x is not None:
+            groups[x].leaving.add((a, b))
+        if y is not None:
+            groups[y].entering.add((a, b))
+    return groups
+
+
+def _subgraph(graph: nir.NIRGraph, outer: str, group: _Group, view: View, owner: str) -> nir.NIRGraph | None:
+    """The group as a subgraph, or None where its ports would not be exact."""
+    if any(isinstance(graph.nodes[name], nir.Input | nir.Output | nir.NIRGraph) for name in group.members):
         return None
-    shapes = (
-        _one({view.out.get(owner + a) for a, _ in entering}),
-        _one({view.out.get(owner + a) for a, _ in leaving}),
-    )
-    if shapes[0] is None or shapes[1] is None:
+    if not _all_pairs(group.entering) or not _all_pairs(group.leaving):
+        return None
+    arriving = _one({view.arriving.get(owner + b) for _, b in group.entering})
+    sent = _one({view.out.get(owner + a) for a, _ in group.leaving})
+    if arriving is None or sent is None:
         return None
     start = len(outer) + 1
-    inside = {name[start:]: _as_inner(graph.nodes[name], name[start:]) for name in members}
+    inside = {name[start:]: _as_inner(graph.nodes[name], name[start:]) for name in group.members}
     into, out = _free("input", inside), _free("output", inside)
-    inside[into] = nir.Input(input_type={"input": np.array(shapes[0])})
-    inside[out] = nir.Output(output_type={"output": np.array(shapes[1])})
-    within = [(a[start:], b[start:]) for a, b in edges if a in members and b in members]
-    within += [(into, b[start:]) for b in {b for _, b in entering}]
-    within += [(a[start:], out) for a in {a for a, _ in leaving}]
-    subgraph = _nested(make(inside, sorted(within)), view, f"{owner}{outer}.")
-    nodes = {name: node for name, node in graph.nodes.items() if name not in members}
-    outside = [(a, b) for a, b in edges if a not in members and b not in members]
-    outside += [(a, outer) for a in {a for a, _ in entering}] + [(outer, b) for b in {b for _, b in leaving}]
-    return make({**nodes, outer: subgraph}, sorted(outside), graph.metadata)
+    edges = [(a[start:], b[start:]) for a, b in group.within]
+    edges += [(into, b[start:]) for b in {b for _, b in group.entering}]
+    edges += [(a[start:], out) for a in {a for a, _ in group.leaving}]
+    ports = _port_nodes(into, out, arriving, sent)
+    return _nested(make({**inside, **ports}, sorted(edges)), view, f"{owner}{outer}.")
+
+
+def _port_nodes(into: str, out: str, arriving: Shape, sent: Shape) -> dict[str, nir.NIRNode]:
+    return {
+        into: nir.Input(input_type={"input": np.array(arriving)}),
+        out: nir.Output(output_type={"output": np.array(sent)}),
+    }
 
 
 def _as_inner(node: nir.NIRNode, name: str) -> nir.NIRNode:
-    result = copy(node) if isinstance(node, nir.NIRGraph) else deepcopy(node)
+    result = deepcopy(node)
     if result.metadata.get("nirbridge_from") in (name, name.rpartition(".")[2]):
         del result.metadata["nirbridge_from"]
     return result

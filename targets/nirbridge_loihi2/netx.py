@@ -95,7 +95,7 @@ def _input(read: Reading, name: str, values: Values) -> None:
         int(n) for n in whole(read, name, "shape", required(read, name, values, "shape")).reshape(-1)
     )
     size = int(np.prod(shape, dtype=np.int64))
-    if not 0 < size <= 1 << 24 or min(shape) < 1:
+    if not 0 < size <= 1 << 24 or min(shape, default=0) < 1:
         raise read.bad("NB117", name, f"shape {shape} is no input")
     read.shape = shape
     if not isinstance(values.get("neuron"), dict):

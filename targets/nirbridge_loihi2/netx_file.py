@@ -12,7 +12,8 @@ from nirbridge.io import Limits
 from nirbridge.io.hdf5_values import load_file
 
 Values = dict[str, Any]
-LIMITS = Limits(max_objects=20_000, max_depth=6, max_string=1 << 16, empty=True)
+LIMITS = Limits(max_bytes=1 << 28, max_objects=20_000, max_depth=6, max_string=1 << 16, empty=True)
+MAX_NUMBERS = 1 << 25  # of all arrays together, twice the synapses of a chip; each takes 40 bytes on its way
 _FIX = "write the file again with its original tool"
 _SHOWN = 64  # characters of a text; names of types are shorter
 
@@ -38,7 +39,16 @@ def read_layers(path: Path, limits: Limits = LIMITS) -> list[Values]:
     for name in expected:
         if not isinstance(layers[name], dict):
             raise BadInput(f"{path}: layer {name} is an array, expected a group", code="NB013", fix=_FIX)
+    count = sum(_count(layers[name]) for name in expected)
+    if count > MAX_NUMBERS:
+        what = f"{path}: holds {count:,} numbers, expected at most {MAX_NUMBERS:,}"
+        raise BadInput(what, code="NB007", fix="split the network")
     return [_plain(layers[name], f"{path}: /layer/{name}") for name in expected]
+
+
+def _count(values: Values) -> int:
+    """Numbers in all arrays of a group."""
+    return sum(_count(value) if isinstance(value, dict) else int(np.size(value)) for value in values.values())
 
 
 def _plain(values: Values, where: str) -> Values:

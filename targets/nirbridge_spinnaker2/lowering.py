@@ -143,7 +143,7 @@ def _layer(
                     f"node '{name}': |q| reaches {worst}, above {LIMIT} at {over} of {q.size} weights",
                     name,
                     "NB212",
-                    "keep scale_weights on, or quantise to ±127",
+                    "quantise the float weights to ±127" if result.kept else "keep scale_weights on",
                 )
             )
         if isinstance(route.weight and route.weight.node, nir.Conv2d) and p.cuba:

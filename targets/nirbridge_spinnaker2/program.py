@@ -121,7 +121,7 @@ class Spinnaker2Program:
 
     def _lag(self, layer: Layer) -> int:
         """Ticks by which a layer comes later than the graph says: none where it says one tick a hop."""
-        return 1 if self.lowered.network.semantics.feedforward_delay == 1 else self._depth(layer)
+        return 0 if self.lowered.network.semantics.feedforward_delay == 1 else self._depth(layer)
 
     def _check_input(self, spikes: Spikes) -> None:
         network = self.lowered.network

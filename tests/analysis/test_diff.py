@@ -74,11 +74,8 @@ def test_names_do_not_matter_where_they_are_ignored(graph: nir.NIRGraph, random:
     shuffled = [f"m{k}" for k in range(len(names))]
     random.shuffle(shuffled)
     other = renamed(graph, dict(zip(names, shuffled, strict=True)))
-    found = diff(graph, other, ignore_names=True)
-    assert not (found.added or found.removed or found.fields or found.retyped)
+    assert diff(graph, other, ignore_names=True).identical
     assert not diff(graph, other).identical
-    if len({digest(make({"x": node}, [])) for node in graph.nodes.values()}) == len(names):
-        assert found.identical  # where no two nodes are alike nothing can be confused
 
 
 @given(graphs(), graphs())

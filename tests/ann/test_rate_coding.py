@@ -303,3 +303,21 @@ def test_gemm_layers_of_a_file_give_the_spikes_of_the_same_layers(tmp_path: Path
     coded = rate_code(read_ann(path), images, RateCoding(steps=100, percentile=100))
     output = run(coded.graph, coded.encoding, images).output[:, -1] / 100
     assert np.abs(output - forward(read_ann(path), images.x)).max() < 0.1
+
+
+def test_neurons_that_no_weight_stands_before_take_what_a_spike_counts() -> None:
+    rng = np.random.default_rng(6)
+    layers = (
+        Layer("relu0", Relu(), ("input",)),
+        Layer("mean", AveragePool(window((2, 2), stride=(2, 2))), ("relu0",)),
+        Layer("relu1", Relu(), ("mean",)),
+        Layer("flat", Flatten(), ("relu1",)),
+        Layer("relu2", Relu(), ("flat",)),
+    )
+    ann = Ann(input="input", shape=(2, 4, 4), layers=layers, output="relu2")
+    images = Images(x=(7 * rng.random((4, 2, 4, 4))).astype(np.float32))
+    scores = forward(ann, images.values())
+    for coding in ("current", "rate"):
+        coded = rate_code(ann, images, RateCoding(percentile=100, steps=512, coding=coding))  # type: ignore[arg-type]
+        output = run(coded.graph, coded.encoding, images).output[:, -1] / 512
+        assert np.abs(output - scores).max() < 0.05 * float(scores.max())

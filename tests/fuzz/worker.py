@@ -46,16 +46,13 @@ def onnx(path: Path) -> None:
     read_ann(path, limits=OnnxLimits(max_bytes=FILE_LIMIT))
 
 
-def by_format(ending: str) -> Callable[[Path], None]:
-    def read(path: Path) -> None:
-        validate(plugins.load("formats", ending)().read(path))
-
-    return read
+def net(path: Path) -> None:
+    validate(plugins.load("formats", ".net")().read(path))
 
 
 READERS: dict[str, Callable[[Path], None]] = {
     ".nir": nir,
-    ".net": by_format(".net"),
+    ".net": net,
     ".onnx": onnx,
     ".h5": dataset,
     ".h5.gz": dataset,

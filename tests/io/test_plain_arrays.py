@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nirbridge.errors import BadInput
-from nirbridge.io.hdf5_values import load_file
+from nirbridge.io.hdf5_values import _load_plain, load_file
 from nirbridge.io.hdf5_walk import Budget, Limits, Plain, walk
 
 KINDS = [
@@ -82,6 +82,8 @@ def test_a_place_beyond_the_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as caught:
         load_file(path, Limits())
     assert caught.value.code == "NB001"
+    with pytest.raises(BadInput, match="beyond the end"):  # where the library did not see it
+        _load_plain(Plain(1, (2,), np.dtype("<f8")), "/x", bytes(16))
 
 
 def test_the_sum_of_sizes_is_limited_before_anything_is_read(tmp_path: Path) -> None:

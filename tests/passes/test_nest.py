@@ -86,3 +86,12 @@ def test_a_port_takes_a_free_name() -> None:
     after = Nest()(flat("input>s_input s_input>output", s_input=lif()))
     assert set(after.nodes["s"].nodes) == {"input", "input_", "output"}
     assert isinstance(after.nodes["s"].nodes["input_"], nir.Input)
+
+
+def test_neighbouring_groups_all_nest() -> None:
+    edges = "input>s_a s_a>t_a t_a>t_b t_b>u_a u_a>output u_b>u_a t_b>u_b"
+    graph = flat(edges.replace("t_b>u_a ", ""), s_a=lif(), t_a=lif(), t_b=linear(), u_a=lif(), u_b=linear())
+    after = Nest()(graph)
+    assert set(after.nodes) == {"input", "s", "t", "u", "output"}
+    assert sorted(after.edges) == [("input", "s"), ("s", "t"), ("t", "u"), ("u", "output")]
+    assert digest(Inline()(after)) == digest(graph)

@@ -1,4 +1,4 @@
-"""Yin-Yang as the published run trains it: 5-120-3, T 27, batch 22, 20 epochs, the public simulator's starts."""
+"""Yin-Yang as the published run trains it: 5-120-3, T 27, batch 22, 20 epochs, five seeds."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_five_seeds_reach_the_published_accuracy():
 @pytest.mark.slow
 @pytest.mark.skipif(not SHIPPED.is_dir(), reason="no data folder: set NIRBRIDGE_DATA")
 def test_the_published_arrays_are_what_is_trained_on():
-    """One epoch on the shipped samples is one on the generated ones, and far from chance on the shipped test."""
+    """The shipped samples are the generated ones, and five epochs on them are far from chance."""
     data = yin_yang_steps("train", 5000, 27)
     samples, labels = (np.load(SHIPPED / f"train_{name}.npy") for name in ("samples", "labels"))
     steps = 2 + np.rint(24 * np.minimum(1 - samples, 0.99))

@@ -153,6 +153,7 @@ def test_gains_of_an_exporter_with_exact_decay_are_recognised() -> None:
     assert not reported(exact(1e-4, 0.0025, nirbridge=metadata(2e-4)))
     assert not reported(chain(linear(), lif(tau=np.array([0.01, 0.02]), r=np.array([10.0, 20.0]))))
     assert not reported(chain(linear(), lif()))
+    assert not reported(chain(linear(), lif(tau=ONE * 0.01763222834)))  # r = 1 would mean dt = 10 ms > tau/2
 
 
 def test_euler_readers_are_warned_of_exact_gains_and_exact_readers_are_not() -> None:
