@@ -26,7 +26,6 @@ from nirbridge.ann.types import (
     Dense,
     Flatten,
     Layer,
-    MaxPool,
     Normalization,
     Op,
     Relu,
@@ -171,11 +170,6 @@ def _(op: AveragePool, layer: Layer, graph: _Graph) -> None:
         scale = np.ascontiguousarray(np.broadcast_to(more, graph.shapes[layer.name])).astype(np.float32)
         graph.edges.append((pool, layer.name))
         graph.put(layer.name, nir.Scale(scale=scale), factor)
-
-
-@_lower.register
-def _(op: MaxPool, layer: Layer, graph: _Graph) -> None:
-    raise Unsupported(f"layer '{layer.name}' is a max pool", code="NB209", fix="replace it first")
 
 
 @_lower.register

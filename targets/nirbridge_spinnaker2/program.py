@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nirbridge.cost import Cost
 from nirbridge.errors import BadInput
+from nirbridge.network import queued
 from nirbridge.placement import Placement
 from nirbridge.recording import Counts, Recording
 from nirbridge.spikes import Spikes
@@ -95,6 +96,7 @@ class Spinnaker2Program:
         network = (self._neurons, self._synapses, self._slices, probes)
         nothing = Events(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32))
         run_samples(0, 0, 0, nothing, *network, out)  # compiles, so that wall_s is running alone
+        spikes = queued(spikes, semantics)
         events = events_of(spikes, semantics.dt)
         started = time.perf_counter()
         tapes: list[tuple[Any, Any, Any]] = []

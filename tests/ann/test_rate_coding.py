@@ -283,7 +283,7 @@ def test_max_pools_are_replaced_averaged_or_refused() -> None:
         assert caught.value.code == "NB209"
     averaged = replace_max_pools(ann, "average").layers[-1].op
     assert isinstance(averaged, AveragePool) and averaged.window == pool.op.window  # type: ignore[union-attr]
-    with pytest.raises(Unsupported, match="max pool"):
+    with pytest.raises(Unsupported, match="MaxPool"):
         spiking_graph(ann, {}, 1.0)
 
 

@@ -8,7 +8,9 @@ import nir
 import numpy as np
 import pytest
 
+from nirbridge.graph import make
 from nirbridge.recording import Recording
+from nirbridge.semantics import Semantics, with_semantics
 from nirbridge.spikes import Spikes
 from nirbridge_spinnaker2 import Spinnaker2
 
@@ -184,3 +186,20 @@ def test_programs_graph_runs_alike(recurrent: Any, noise: Any) -> None:
             np.testing.assert_array_equal(p.q, q.q)
     one, two = (program.run(noise(), record=["h"]) for program in (first, second))
     np.testing.assert_array_equal(one.spikes["h"].units, two.spikes["h"].units)
+
+
+def test_events_of_a_channel_queue_under_profile_genn():
+    """Three events of one channel in a step leave one a step, as on the reference."""
+    semantics = Semantics.of_profile("genn", dt=1e-3)
+    nodes = {
+        "input": nir.Input(np.array([1])),
+        "w": nir.Linear(np.array([[1.0]])),
+        "h": nir.IF(r=np.ones(1), v_threshold=np.full(1, 0.5), v_reset=np.zeros(1)),
+        "output": nir.Output(np.array([1])),
+    }
+    graph = make(nodes, [("input", "w"), ("w", "h"), ("h", "output")])
+    times = np.array([2e-3, 2e-3, 2e-3, 7e-3])
+    spikes = Spikes(times, np.zeros(4, np.int32), np.array([0, 4]), 1, 12e-3)
+    program = Spinnaker2(threads=1).compile(with_semantics(graph, semantics))
+    sent = program.run(spikes, record=["h"]).aligned("h").steps(1e-3)
+    assert sent.tolist() == [3, 4, 5, 8]
