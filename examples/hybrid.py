@@ -22,7 +22,8 @@ def main(folder: Path, epochs: int, samples: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "yin-yang.nir"
 
-    # Off chip nothing limits the batch; the equations are those of the chip.
+    # Off chip nothing limits the batch; the equations are those of the chip. A larger alpha_r keeps
+    # outputs from falling silent.
     off_chip = read_config(
         CONFIG,
         overrides=[
@@ -30,6 +31,7 @@ def main(folder: Path, epochs: int, samples: int) -> None:
             "trainer.batch=100",
             "trainer.lr=4e-3",
             "trainer.gamma=0.8",
+            "trainer.alpha_r=0.5",
             f"trainer.epochs={epochs}",
             f"data.train=yin-yang:train:{samples}:27",
         ],

@@ -130,7 +130,8 @@ def test_training(path: Path, arithmetic: Any, monkeypatch: pytest.MonkeyPatch) 
         result = training.step(training.events, np.arange(k * batch, (k + 1) * batch), training.labels)
         assert abs(result.loss[:, 0].mean() - case["loss"][k]) <= loss_tolerance
         counts = [int(result.counts[:, :hidden].sum()), int(result.counts[:, hidden:].sum())]
-        assert counts == case["n_spikes"][k].tolist() or arithmetic == "float32"
+        if arithmetic == "float64":
+            assert counts == case["n_spikes"][k].tolist()
         weights = matrices(training.stack, training.state.weights)
         for at in (0, 1):
             assert np.abs(weights[f"w{at}"] - case[f"w{at}_after"][k]).max() <= tolerance, f"update {k}"

@@ -82,6 +82,11 @@ def feedback(nodes, edges):
     return [*edges, ("out", "back"), ("back", "hidden1")]
 
 
+def other_synapse(nodes, edges):
+    nodes["out"].tau_syn = np.full(3, 0.004, np.float32)
+    nodes["out"].w_in = np.full(3, 1 / -np.expm1(-1e-3 / 0.004), np.float32)
+
+
 def two_outputs(nodes, edges):
     nodes["second"] = nir.Output(np.array([8]))
     return [*edges, ("hidden1", "second")]
@@ -131,6 +136,12 @@ def test_other_steps(semantics):
 def test_a_read_out_with_too_few_neurons():
     with pytest.raises(BadInput, match="labels go up to 2, the graph has 2 outputs"):
         fit(start(outputs=2))
+
+
+def test_unscaled_with_two_time_constants():
+    with pytest.raises(Unsupported, match=r"unscaled needs one tau_syn, got 0\.005 s, 0\.004 s"):
+        fit(rewired(other_synapse), unscaled=True)
+    fit(rewired(other_synapse))
 
 
 def test_more_channels_than_inputs():

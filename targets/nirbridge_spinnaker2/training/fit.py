@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from nirbridge.errors import DoesNotFit, Finding, FindingWarning
@@ -39,11 +40,14 @@ def check_fit(job: TrainingJob, chips: int) -> list[Finding]:
     Returns what fits but takes longer than its tick, and says it as `FindingWarning`.
     """
     scenario = Scenario(chips=chips)
-    found = training_findings(job, scenario)
+    found = [
+        replace(finding, fix=(finding.fix or "").replace("spinnaker2:", "trainer option "))
+        for finding in training_findings(job, scenario)
+    ]
     errors = [finding for finding in found if finding.level == "error"]
     if errors:
         first, *rest = errors
-        fix = f"{(first.fix or '').replace('spinnaker2:', 'trainer option ')}, or device=host"
+        fix = f"{first.fix}, or device=host"
         raise DoesNotFit(
             first.message, code=first.code, fix=fix, findings=rest, placement=place(job, scenario)
         )

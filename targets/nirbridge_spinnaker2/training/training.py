@@ -13,7 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from nirbridge.data import Dataset
-from nirbridge.errors import BadInput, UsageError
+from nirbridge.errors import BadInput, Unsupported, UsageError
 from nirbridge.graph import digest, inline, read_metadata, write_metadata
 from nirbridge.network import build
 from nirbridge.protocols import TrainStats, options_of
@@ -71,7 +71,7 @@ class Training:
             _labels(validation, self.stack.sizes[-1])
             events_of(validation.spikes, self.stack)
         self.executor = executor_of(trainer, self.stack)
-        self.kappa = self.batch / float(self.stack.coef[0, 5]) if trainer.unscaled else 1.0
+        self.kappa = self._kappa()
         self.state = self._start()
         self.total = np.zeros(len(self.stack.weights), self.executor.form.real)
 
@@ -79,6 +79,19 @@ class Training:
     def steps_an_epoch(self) -> int:
         """Batches of an epoch; samples that fill no batch are left out."""
         return len(self.data) // self.batch
+
+    def _kappa(self) -> float:
+        """B/τ_s, by which the gradient grows where τ_s and 1/B are left out of it; else 1."""
+        if not self.trainer.unscaled:
+            return 1.0
+        taus = self.stack.coef[:, 5]
+        if np.any(taus != taus[0]):
+            raise Unsupported(
+                f"trainer option unscaled needs one tau_syn, got {', '.join(f'{t:g} s' for t in taus)}",
+                code="NB206",
+                fix="give every layer the same tau_syn, or train with unscaled=false",
+            )
+        return self.batch / float(taus[0])
 
     def run(self) -> nir.NIRGraph:
         """Train to the last epoch and return the graph."""
