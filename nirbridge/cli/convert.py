@@ -42,6 +42,9 @@ def command(
         str | None, typer.Option("--for", metavar="TARGET", help="Then the passes that make it legal there.")
     ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="First mend what can be mended, and list it.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Copy a graph that breaks rules too; they are listed.")
+    ] = False,
     node: Annotated[
         str | None, typer.Option("--node", metavar="NODE", help="Of recorded spikes: this node's.")
     ] = None,
@@ -94,6 +97,7 @@ def command(
         refuse_ann_options(of_anns)
     if holds_spikes(source, goal):
         given: dict[str, object] = {"--pass": passes, "--for": target, "--unit": unit, "--fix": fix}
+        given["--force"] = force
         given["--report"] = report
         refuse_graph_options(given)
         convert_spikes(context, "convert", source, goal, out, node=node, dt=dt, dry_run=dry_run)
@@ -105,7 +109,15 @@ def command(
     goal, writer = file_of(goal)
     check_folder(goal)
     scales_report.check_report(report)
-    options = {"pass": specs, "for": target, "fix": fix, "dt": dt, "unit": unit, "rate_coding": coding}
+    options = {
+        "pass": specs,
+        "for": target,
+        "fix": fix,
+        "force": force,
+        "dt": dt,
+        "unit": unit,
+        "rate_coding": coding,
+    }
     read = [path for path in (source, calibration, data) if path is not None]
     provenance = Provenance("convert", context.obj, {**options, "samples": samples}, read)
     ann: dict[str, Any] | None = None
@@ -115,13 +127,14 @@ def command(
             out, source, calibration=calibration, coding=coding, data=data, samples=samples, dt=dt
         )
     elif fix:
-        graph, mended = mended_graph_of(out, source, dt, unit)
+        graph, mended = mended_graph_of(out, source, dt, unit, force=force)
     else:
-        graph = graph_of(out, source, dt, unit)
+        graph = graph_of(out, source, dt, unit, force=force)
     with about(source, goal, goal=goal):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", FindingWarning)
-            after, results, steps = applied(items, graph)
+            # a graph that is only copied may break rules under --force, passes take valid ones
+            after, results, steps = applied(items, graph) if items or not force else (graph, (), [])
             if chosen is not None:
                 after, more, more_steps = applied(chosen.passes(after), after)
                 results, steps = (*results, *more), [*steps, *more_steps]

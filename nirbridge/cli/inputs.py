@@ -24,16 +24,18 @@ if TYPE_CHECKING:
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 
 
-def graph_of(out: Output, path: Path, dt: float | None = None, unit: str | None = None) -> NIRGraph:
+def graph_of(
+    out: Output, path: Path, dt: float | None = None, unit: str | None = None, *, force: bool = False
+) -> NIRGraph:
     """The valid graph in a file, with the dt [s] and unit that the user stated; warnings are printed.
 
-    Raises `BadInput` with every error that `validate` finds.
+    Raises `BadInput` with every error that `validate` finds; with ``force`` they are printed as warnings.
     """
-    return _valid(out, path, dt, unit, lambda: read_noting(path))
+    return _valid(out, path, dt, unit, lambda: read_noting(path), force)
 
 
 def mended_graph_of(
-    out: Output, path: Path, dt: float | None = None, unit: str | None = None
+    out: Output, path: Path, dt: float | None = None, unit: str | None = None, *, force: bool = False
 ) -> tuple[NIRGraph, list[Finding]]:
     """As `graph_of`, after every repair that is unique; the findings that the repairs took away."""
     from nirbridge.validate import repair, validate
@@ -46,7 +48,7 @@ def mended_graph_of(
     gone = [finding for finding in before if finding not in left]
     for finding in gone:
         out.note(f"mended[{finding.code}] {path}: {finding.message}")
-    return _valid(out, path, dt, unit, lambda: (mended, [])), gone
+    return _valid(out, path, dt, unit, lambda: (mended, []), force), gone
 
 
 def _valid(
@@ -55,6 +57,7 @@ def _valid(
     dt: float | None,
     unit: str | None,
     read: Callable[[], tuple[NIRGraph, list[Finding]]],
+    force: bool,
 ) -> NIRGraph:
     from nirbridge.semantics import with_dt
     from nirbridge.validate import validate
@@ -65,9 +68,10 @@ def _valid(
         found, noted = read()
         graph = with_dt(found, dt, scale)
         findings = [*noted, *validate(graph)]
-        raise_on_errors(findings, str(path))
+        if not force:
+            raise_on_errors(findings, str(path))
     for finding in findings:
-        if finding.level == "warning":
+        if finding.level in ("warning", "error"):
             out.warn(filled_finding(finding, path), path)
     return graph
 

@@ -13,13 +13,26 @@ from typing import Any
 from numba import njit
 
 from nirbridge.kernels import use_cache
+from nirbridge_reference.neuron import (
+    A_M,
+    A_S,
+    AT_OR_ABOVE,
+    AUX,
+    B_M,
+    B_S,
+    CUBALI,
+    CUBALIF,
+    LEAK,
+    NEXT_STEP,
+    SUBTRACT,
+    THETA,
+    V_RESET,
+    product,
+)
 
 use_cache(__name__)
 
 SNNTORCH, NORSE, SPYX, ODE, SLAYER, LOIHI = range(1, 7)  # `profiles.OWN_RULE`
-LIF, CUBALI, CUBALIF = 5, 6, 7  # kinds of `Lowered.pops`; IF, I, LI are below
-A_M, B_M, LEAK, A_S, B_S, THETA, V_RESET, V_START, I_START, AUX = range(10)
-SUBTRACT, AT_OR_ABOVE, NEXT_STEP = 3, 2, 8  # positions in `Lowered.flags`
 WRAP = 2.0**23
 
 
@@ -29,10 +42,10 @@ def snntorch(kind: Any, i: Any, x: Any, v: Any, current: Any, par: Any, flags: A
     theta, old = par[THETA, i], v[i]
     above = old > theta
     if kind == CUBALIF:
-        current[i] = par[A_S, i] * current[i] + par[B_S, i] * x
-        new = par[A_M, i] * old + par[LEAK, i] + par[B_M, i] * current[i]
+        current[i] = product(par[A_S, i], current[i]) + product(par[B_S, i], x)
+        new = product(par[A_M, i], old) + par[LEAK, i] + product(par[B_M, i], current[i])
     else:
-        new = par[A_M, i] * old + par[LEAK, i] + par[B_M, i] * x
+        new = product(par[A_M, i], old) + par[LEAK, i] + product(par[B_M, i], x)
     removed = theta if above else theta * 0
     if flags[NEXT_STEP]:
         if flags[SUBTRACT]:
@@ -54,10 +67,10 @@ def snntorch(kind: Any, i: Any, x: Any, v: Any, current: Any, par: Any, flags: A
 def norse(kind: Any, i: Any, x: Any, v: Any, current: Any, par: Any, flags: Any) -> Any:
     """The current leaks towards v_leak too; LIF and IF always reset to 0."""
     if kind >= CUBALI:
-        current[i] = par[A_S, i] * current[i] + (par[B_S, i] * x + par[AUX, i])
-        v[i] = par[A_M, i] * v[i] + par[LEAK, i] + par[B_M, i] * current[i]
+        current[i] = product(par[A_S, i], current[i]) + (product(par[B_S, i], x) + par[AUX, i])
+        v[i] = product(par[A_M, i], v[i]) + par[LEAK, i] + product(par[B_M, i], current[i])
     else:
-        v[i] = par[A_M, i] * v[i] + par[LEAK, i] + par[B_M, i] * x
+        v[i] = product(par[A_M, i], v[i]) + par[LEAK, i] + product(par[B_M, i], x)
     if v[i] > par[THETA, i]:
         subtract = flags[SUBTRACT] and kind == CUBALIF
         v[i] = v[i] - par[THETA, i] if subtract else v[i] * 0
@@ -71,10 +84,10 @@ def spyx(kind: Any, i: Any, x: Any, v: Any, current: Any, par: Any, flags: Any) 
     spike = v[i] > par[THETA, i]
     removed = par[THETA, i] if spike else par[A_M, i] * 0
     if kind >= CUBALI:
-        current[i] = par[A_S, i] * current[i] + par[B_S, i] * x
-        v[i] = par[A_M, i] * (v[i] - removed) + par[B_M, i] * current[i]
+        current[i] = product(par[A_S, i], current[i]) + product(par[B_S, i], x)
+        v[i] = product(par[A_M, i], v[i] - removed) + product(par[B_M, i], current[i])
     else:
-        v[i] = par[A_M, i] * v[i] + par[B_M, i] * x - removed
+        v[i] = product(par[A_M, i], v[i]) + product(par[B_M, i], x) - removed
     return 1 if spike else 0
 
 
@@ -82,7 +95,7 @@ def spyx(kind: Any, i: Any, x: Any, v: Any, current: Any, par: Any, flags: Any) 
 def ode(i: Any, x: Any, v: Any, par: Any, dt: Any) -> Any:
     """Events in continuous time under an input that is constant in the step; counts the spikes in it."""
     left, tau, theta = dt, par[AUX, i], par[THETA, i]
-    target = par[LEAK, i] + par[B_M, i] * x
+    target = par[LEAK, i] + product(par[B_M, i], x)
     n = 0
     while target > theta:
         until = tau * math.log((target - v[i]) / (target - theta))
@@ -91,7 +104,7 @@ def ode(i: Any, x: Any, v: Any, par: Any, dt: Any) -> Any:
         v[i] = par[V_RESET, i]
         left -= until
         n += 1
-    v[i] = target + (v[i] - target) * math.exp(-left / tau)
+    v[i] = target + product(v[i] - target, math.exp(-left / tau))
     return n
 
 
@@ -119,7 +132,7 @@ def slayer(i: Any, x: Any, v: Any, current: Any, par: Any) -> Any:
 @njit(cache=True, nogil=True)
 def loihi(i: Any, x: Any, v: Any, current: Any, par: Any, flags: Any) -> Any:
     """Lava's fixed point (LOIHI2.md §1): x is a sum of integer weights, u wraps once, v saturates."""
-    u = _toward_zero(current[i] * (4096.0 - par[A_S, i])) + 64.0 * x
+    u = _toward_zero(current[i] * (4096.0 - par[A_S, i])) + product(64.0, x)
     if u > WRAP:
         u -= 2 * WRAP
     elif u <= -WRAP:

@@ -74,16 +74,18 @@ def test_digest_is_the_published_one(path: Path, run: Run) -> None:
 
 @pytest.mark.parametrize("path", ids(EXPECTED))
 def test_convert_and_back_keeps_the_digest(path: Path, run: Run, tmp_path: Path) -> None:
-    """Errors stop a conversion; what --fix can mend is mended first, what it cannot stays an error."""
+    """What --fix can mend is mended first; errors that stay stop a conversion without --force."""
     shutil.copyfile(path, tmp_path / "in.nir")
     mended = run("check", "in.nir", "--fix")[1]
     code, value = run("convert", "in.nir", "there.nir")
     if not mended["valid"]:
         assert code == 3
         assert any(f"error[{finding['code']}]" in value for finding in mended["findings"])
-        return
+        if path not in DIGESTS:  # no graph can be made of it
+            return
+        code, value = run("convert", "--force", "in.nir", "there.nir")
     assert code == 0, value
-    assert run("convert", "there.nir", "back.nir")[0] == 0
+    assert run("convert", "--force", "there.nir", "back.nir")[0] == 0
     _, digests = run("digest", "in.nir", "there.nir", "back.nir")
     assert len({item["digest"] for item in digests["files"]}) == 1
     if not {finding["code"] for finding in mended["mended"]} - {"NB104", "NB106"}:
