@@ -98,7 +98,7 @@ def ode(i: Any, x: Any, v: Any, par: Any, dt: Any) -> Any:
     target = par[LEAK, i] + product(par[B_M, i], x)
     n = 0
     while target > theta:
-        until = tau * math.log((target - v[i]) / (target - theta))
+        until = product(tau, math.log((target - v[i]) / (target - theta)))
         if until > left:
             break
         v[i] = par[V_RESET, i]

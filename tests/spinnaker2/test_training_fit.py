@@ -94,6 +94,17 @@ def test_a_checkpoint_of_another_training(graph, data, tmp_path):
         ChipEventProp(epochs=1, batch=5).fit(graph, data, rng=rng(), checkpoint=path)
 
 
+def test_unscaled_trains_the_same_weights(graph, data):
+    """Without τ_s and 1/B in the gradient, with κ on weight decay and eps; eps made to matter."""
+    options = {"epochs": 2, "batch": 5, "format": "float64", "eps": 1e-5, "weight_decay": 1e-4}
+    plain, unscaled = (
+        ChipEventProp(unscaled=flag, **options).fit(graph, data, rng=rng()) for flag in (False, True)
+    )
+    for a, b, before in zip(weights(plain), weights(unscaled), weights(graph), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+        assert np.abs(a - before).max() > 1e-4
+
+
 def test_results_do_not_depend_on_threads(graph, data, monkeypatch):
     monkeypatch.setattr("nirbridge_spinnaker2.training.executor.WORTH_THREADS", 0)
     one, two = (
