@@ -233,8 +233,9 @@ def _show(console: Console, value: dict[str, Any]) -> None:
     console.print(f"{value['file']}: {counted(value['findings']) or 'no findings'}", soft_wrap=True)
     for fit in value["targets"]:
         show(console, fit["findings"])
+        failed = "does not run here" if fit["placement"] is None else "does not fit"
         console.print(
-            f"{fit['target']}: {'fits' if fit['fits'] else 'does not run here'}{tightest(fit)}",
+            f"{fit['target']}: {'fits' if fit['fits'] else failed}{tightest(fit)}",
             soft_wrap=True,
         )
         if fit.get("layers"):

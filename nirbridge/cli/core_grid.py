@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nirbridge.cli.output import printable
+from nirbridge.report.numbers import plural
 from nirbridge.report.placed import clusters, loads
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def draw_cores(console: Console, value: dict[str, Any]) -> None:
         mine = [core for core in cores if core["node"] == node]
         neurons = sum(core["neurons"] for core in mine)
         fullest = max(core["memory"] for core in mine)
-        held = f"{neurons:,} neurons, " if neurons else ""
+        held = f"{plural(neurons, 'neuron')}, " if neurons else ""
         label = f"{len(mine)} × {printable(node)}: {held}memory up to {100 * fullest:.0f} %"
         found = loads(mine)
         if found:

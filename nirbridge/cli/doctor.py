@@ -62,17 +62,11 @@ def _plugins() -> list[dict[str, Any]]:
 
 
 def _cuda() -> dict[str, Any]:
-    """The GPU that numba sees, or why there is none."""
-    try:
-        from numba import cuda
+    """The GPU that ``backend=cuda`` runs on, or why there is none."""
+    from nirbridge.kernels.gpu import find_gpu
 
-        if not cuda.is_available():
-            return {"available": False, "device": None, "reason": "no driver or no device"}
-        device = cuda.get_current_device()
-        name = device.name.decode() if isinstance(device.name, bytes) else str(device.name)
-    except Exception as problem:  # a broken driver must not break the diagnosis
-        return {"available": False, "device": None, "reason": f"{type(problem).__name__}: {problem}"}
-    return {"available": True, "device": name, "reason": None}
+    gpu = find_gpu()
+    return {"available": gpu.device is not None, "device": gpu.device, "reason": gpu.reason}
 
 
 def _cache(plugins: list[dict[str, Any]]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def fitted(spec: str, target: Any, graph: NIRGraph, file: Path) -> dict[str, Any
             findings = list(target.check(lowered))
             placement = target.compile(lowered).placement
             result["placement"] = placement.as_dict()
-            result["fits"] = placement.fits
+            result["fits"] = placement.fits and not any(finding.level == "error" for finding in findings)
     except Unsupported as error:
         if isinstance(error, DoesNotFit) and error.placement is not None:
             result["placement"] = error.placement.as_dict()

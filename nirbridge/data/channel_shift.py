@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from nirbridge.data.dataset import Dataset
-from nirbridge.spikes import Spikes
+from nirbridge.data.moved import moved
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,4 @@ class ChannelShift:
         spikes = data.spikes
         shift = rng.integers(-self.channels, self.channels + 1, spikes.n_samples)
         units = spikes.units + np.repeat(shift, spikes.counts()).astype(np.int32)
-        keep = (units >= 0) & (units < spikes.n_units)
-        offsets = np.concatenate([[0], np.cumsum(keep)])[spikes.offsets]
-        values = None if spikes.values is None else spikes.values[keep]
-        moved = Spikes(spikes.times[keep], units[keep], offsets, spikes.n_units, spikes.duration, values)
-        return data.with_spikes(moved)
+        return data.with_spikes(moved(spikes, units=units))

@@ -23,12 +23,20 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class DelayLine(_Strict):
+    """``copies`` of the input, each ``step`` [s] later than the one before: part of the network."""
+
+    copies: int = Field(gt=0, le=1000)
+    step: float = Field(gt=0, le=1e3)
+
+
 class GraphSection(_Strict):
     """Where training starts: a file, or a stack of layers with normal weights (`graph.stack.layered`).
 
     tau_mem, tau_syn, dt in seconds; dt is needed for a generated start and may not contradict a file's.
     output: ``spikes`` generates a read-out that spikes, one step a hop, with weights N(mean, sd)/√sources and
     that form's own means (`graph.spiking_stack`), as first-spike training needs it.
+    delay_line: between input and first layer; its branches share input_mean and input_sd.
     """
 
     file: Path | None = None
@@ -46,6 +54,7 @@ class GraphSection(_Strict):
     recurrent_sd: float = Field(default=0.02, ge=0)
     output_mean: float = 0.0
     output_sd: float = Field(default=0.03, ge=0)
+    delay_line: DelayLine | None = None
 
 
 class DataSection(_Strict):

@@ -69,14 +69,15 @@ def diagnose(
     network = build(fold(inline(graph)), keep_delays=True)
     data = fit_duration(graph, data)[0]
     reference: Target = load("targets", "reference")()
-    layers = [network.populations[at] for at in network.neurons]
+    order = _order(network)
+    layers = [network.populations[at] for at in order]
     spiking = [p.name for p in layers if p.spiking]
     silent = [p.name for p in layers if not p.spiking]
     theirs = _recorded(graph, reference, data, [*spiking, *(f"{name}:v" for name in silent)], batch)
     ours = _recorded(graph, target, data, spiking, batch)
     dt = theirs.dt
     found = []
-    for done, (at, p) in enumerate(zip(network.neurons, layers, strict=True), start=1):
+    for done, (at, p) in enumerate(zip(order, layers, strict=True), start=1):
         apart = _alone(network, at, target, theirs, data, batch)
         cells = len(data) * p.size
         rates: list[float | None] = [None, None]
@@ -112,6 +113,15 @@ def diagnose(
         if progress is not None:
             progress(done)
     return tuple(found)
+
+
+def _order(network: Network) -> tuple[int, ...]:
+    """Neurons in execution order; by their arcs from the Input where every arc costs a step."""
+    if network.semantics.feedforward_delay == 0:
+        return network.neurons
+    far = len(network.populations)
+    depth = [far if d < 0 else d for d in network.depth]
+    return tuple(sorted(network.neurons, key=depth.__getitem__))
 
 
 def _v_error(reference: NDArray[Any], ours: Spikes | NDArray[Any]) -> float | None:

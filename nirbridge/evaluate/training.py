@@ -147,7 +147,15 @@ def _graph(config: Config, folder: Path, data: Dataset, rng: Generator) -> nir.N
             code="NB703",
             fix="for example dt = 1e-3 and hidden = [256]",
         )
-    names = set(type(section).model_fields) - {"file", "dt", "hidden", "output"}
+    names = set(type(section).model_fields) - {"file", "dt", "hidden", "output", "delay_line"}
+    line = section.delay_line
+    if line is not None and (section.output == "spikes" or line.step < section.dt):
+        raise BadInput(
+            f"[graph] delay_line with a step of {line.step:g} s, dt {section.dt:g} s and output "
+            f"'{section.output}', expected a step of at least dt in front of a read-out of values",
+            code="NB703",
+            fix='use a step of whole time steps and output = "values"',
+        )
     if section.output == "spikes":
         graph = spiking_stack(
             inputs=data.spikes.n_units,
@@ -164,6 +172,7 @@ def _graph(config: Config, folder: Path, data: Dataset, rng: Generator) -> nir.N
         outputs=len(data.classes),
         dt=section.dt,
         rng=rng,
+        delay_line=None if line is None else (line.copies, line.step),
         **{name: getattr(section, name) for name in names},
     )
     return with_semantics(graph, Semantics(dt=section.dt, decay="exact"))

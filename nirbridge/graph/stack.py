@@ -31,6 +31,7 @@ def layered(
     recurrent_sd: float = 0.02,
     output_mean: float = 0.0,
     output_sd: float = 0.03,
+    delay_line: tuple[int, float] | None = None,
 ) -> nir.NIRGraph:
     """Input → hidden CubaLIF layers (``hidden1``, …, each with a Linear in a loop if ``recurrent``) → CubaLI.
 
@@ -38,6 +39,10 @@ def layered(
     With exact decay and matched gain a weight w is the jump of I per spike and I drives V as
     in continuous time: w_in = 1/(1−e^(−dt/τ_s)), r = κ(dt)/(1−e^(−dt/τ_m)) (SEMANTICS.md R5).
     The graph carries no metadata; nodes: input, w1, hidden1, r1, …, w_out, out, output.
+
+    delay_line: (copies, step [s]) puts copies of the Input, each ``step`` later than the one before, in
+    front of the first layer: Delay ``w1_d<k>`` → Linear ``w1_w<k>`` of k steps, and ``w1_w0`` without a
+    Delay; their weights are drawn as those of w1, then divided by the copies.
     """
     sizes = [inputs, *hidden, outputs]
     nodes: dict[str, nir.NIRNode] = {"input": nir.Input(input_type={"input": np.array([inputs])})}
@@ -50,13 +55,23 @@ def layered(
     for layer, n in enumerate(hidden, start=1):
         mean, sd = (input_mean, input_sd) if layer == 1 else (hidden_mean, hidden_sd)
         weight, neuron = f"w{layer}", f"hidden{layer}"
-        nodes[weight] = nir.Linear(weight=draw(mean, sd, n, sizes[layer - 1]))
+        if layer == 1 and delay_line is not None:
+            copies = delay_line[0]
+            for k in (round(c * delay_line[1] / dt) for c in range(copies)):
+                branch, late = f"{weight}_w{k}", f"{weight}_d{k}"
+                nodes[branch] = nir.Linear(weight=draw(mean / copies, sd / copies, n, inputs))
+                if k > 0:
+                    nodes[late] = nir.Delay(delay=np.full(inputs, k * dt, np.float32))
+                    edges.append((before, late))
+                edges += [(late if k > 0 else before, branch), (branch, neuron)]
+        else:
+            nodes[weight] = nir.Linear(weight=draw(mean, sd, n, sizes[layer - 1]))
+            edges += [(before, weight), (weight, neuron)]
         nodes[neuron] = nir.CubaLIF(
             **_time_constants(n, tau_mem, tau_syn, dt),
             v_threshold=np.full(n, threshold, np.float32),
             v_reset=np.zeros(n, np.float32),
         )
-        edges += [(before, weight), (weight, neuron)]
         if recurrent:
             nodes[f"r{layer}"] = nir.Linear(weight=draw(0.0, recurrent_sd, n, n))
             edges += [(neuron, f"r{layer}"), (f"r{layer}", neuron)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ def views(
     """Title, columns and rows of each view.
 
     cost: `Cost.as_dict`. counts: node -> count -> mean per sample. placement: `Placement.as_dict`.
+    Where a target counts by core (``…_core_synops_17``), a second table of the activity sums that up.
     """
     per_latency = f"execution time per {cost['latency']['per']}"
     per_energy = "energy" if cost["energy"] is None else f"energy per {cost['energy']['per']}"
@@ -27,6 +29,7 @@ def views(
             ("node", "spikes", "synaptic ops", "updates", "saturated"),
             _activity(counts),
         ),
+        *_by_core(counts, placement["core_name"]),
         (f"memory per {placement['core_name']}", ("node", "used", "fullest", "mean"), _memory(placement)),
     )
 
@@ -50,6 +53,21 @@ def _terms(terms: Sequence[Mapping[str, Any]], total: Mapping[str, Any] | None) 
 def _activity(counts: Mapping[str, Mapping[str, float]]) -> list[tuple[str, ...]]:
     keys = ("spikes", "synops", "updates", "saturated")
     return [(node, *(f"{found.get(key, 0):,.0f}" for key in keys)) for node, found in counts.items()]
+
+
+def _by_core(counts: Mapping[str, Mapping[str, float]], word: str) -> list[View]:
+    """Synaptic operations of the least, the mean and the busiest core of every node, as its counters show."""
+    rows: list[tuple[str, ...]] = []
+    for node, found in counts.items():
+        cores = {int(m[1]): n for key, n in found.items() if (m := re.search(r"_core_synops_(\d+)$", key))}
+        if cores:
+            least, most = min(cores.values()), max(cores.values())
+            mean = sum(cores.values()) / len(cores)
+            busiest = min(number for number, n in cores.items() if n == most)
+            figures = (f"{n:,.0f}" for n in (least, mean, most))
+            rows.append((node, str(len(cores)), *figures, str(busiest)))
+    title = f"synaptic ops a {word} per sample, as its counter shows them"
+    return [(title, ("node", f"{word}s", "least", "mean", "most", "busiest"), rows)] if rows else []
 
 
 def _memory(placement: Mapping[str, Any]) -> list[tuple[str, ...]]:

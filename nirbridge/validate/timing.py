@@ -61,9 +61,14 @@ def steps(name: str, node: nir.NIRNode, view: View) -> Iterator[Finding]:
         if decay == "euler" and too_long.any():
             what = offender(key, seconds, too_long, f"more than dt = {dt:g} s under Euler steps")
             yield found("NB303", "error", name, type_name(node), what, "use a smaller dt, or exact decay")
-        elif ((seconds > 0) & (dt > seconds / 2)).any():
+        elif not _in_steps(view) and ((seconds > 0) & (dt > seconds / 2)).any():
             what = offender(key, seconds, (seconds > 0) & (dt > seconds / 2), f"at least 2·dt = {2 * dt:g} s")
             yield found("NB303", "warning", name, type_name(node), what, "use a smaller dt")
+
+
+def _in_steps(view: View) -> bool:
+    """Whether times are whole steps of a deployed file, which no smaller dt refines."""
+    return view.metadata is not None and bool((view.metadata.model_extra or {}).get("in_steps"))
 
 
 def integrators(name: str, node: nir.NIRNode, view: View) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nirbridge.cost import Cost
-from nirbridge.errors import BadInput, DoesNotFit, raise_on_errors
+from nirbridge.errors import BadInput, DoesNotFit
 from nirbridge.placement import Placement
 from nirbridge.recording import Recording
 from nirbridge.spikes import Spikes
@@ -35,6 +35,9 @@ class NetProgram:
     path: the file. target: board, split, resets and threads. message_bits: above 0, input values count
     (the importer's argument); an input layer of sigma-delta neurons takes values in any case.
 
+    Simulates also what a chip cannot hold, of which ``findings`` has an error: odd mixed weights beyond 127
+    in magnitude, -256, biases beyond 13 bits.
+
     Raises `BadInput` and `Unsupported` as `read_net`, `DoesNotFit` with the placement.
     """
 
@@ -46,7 +49,6 @@ class NetProgram:
             reset_offset=self.target.reset_offset,
             message_bits=message_bits,
         )
-        raise_on_errors(found.findings, str(path))
         self.network, self.findings = found.network, found.findings
         parts = tuple(
             partition(demand, self.target.split, self.target.neurons_per_core)

@@ -26,6 +26,7 @@ from nirbridge_loihi2.netx_values import (
     neurons,
     pair,
     required,
+    truncated,
     whole,
 )
 from nirbridge_loihi2.weights import import_rule
@@ -58,13 +59,13 @@ def read_net(
     its importer would change in silence (NB212, NB208).
     """
     path = Path(path)
-    read = Reading(path.name, [], [], [], reset=(int(reset_interval), int(reset_offset)))
+    read = Reading(str(path), [], [], [], reset=(int(reset_interval), int(reset_offset)))
     read.graded = message_bits > 0
     read.input_bias = None if input_bias is None else np.asarray(input_bias, dtype=np.int64).reshape(-1)
     for at, values in enumerate(read_layers(path, limits)):
         _layer(read, str(at), values)
     if not read.layers:
-        raise BadInput(f"{path.name}: no layer with neurons", code="NB013", fix="give a trained network")
+        raise BadInput(f"{path}: no layer with neurons", code="NB013", fix="give a trained network")
     network = IntegerNetwork(
         n_inputs=read.n_inputs, layers=tuple(read.layers), connections=tuple(read.connections)
     )
@@ -168,7 +169,7 @@ def _dense(read: Reading, name: str, values: Values, *, recurrent: bool) -> None
 
 
 def _conv(read: Reading, name: str, values: Values) -> None:
-    weight = whole(read, name, "weight", required(read, name, values, "weight"))
+    weight = truncated(read, name, values, "weight")
     shape = read.shape
     if not shape and values.get("inChannels") is not None:
         raise read.bad("NB117", name, "a convolution needs an input layer that gives (C, H, W)")

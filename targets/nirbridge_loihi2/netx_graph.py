@@ -18,13 +18,15 @@ from nirbridge.graph import make, read_metadata, write_metadata
 from nirbridge.graph.delays import KEY as DELAY
 from nirbridge.graph.quantization import KEY as QUANTIZED
 from nirbridge.graph.quantization import Quantization
+from nirbridge.network import Population
 from nirbridge.semantics import Semantics, with_semantics
-from nirbridge_loihi2.layers import INPUT, Connection, IntegerNetwork, Layer
+from nirbridge_loihi2.layers import INPUT, MAX_THRESHOLD, Connection, IntegerNetwork, Layer
 
 KEY = "nirbridge_netx"
 # vThMant of a last layer from which it is a read-out that never spikes; written for one: 2^17 overflowed
 # on a chip, 2^16 worked (ml_genn_netx, commit cad2d89).
 READOUT_FROM = 1 << 16
+AT_ONCE = 1 + 2.0**-20  # time constant in steps of what is gone after one: of 4096 it rounds to 4096
 FOREVER = float(1 << 30)  # time constant in steps of what does not decay: its decay rounds to 0 of 4096
 
 
@@ -33,10 +35,11 @@ def to_graph(network: IntegerNetwork) -> nir.NIRGraph:
 
     iDecay 4096 becomes an LIF (no synapse), else a CubaLIF with tau_syn = 4096/iDecay steps,
     tau_mem = 4096/vDecay, gains of 1; a bias is v_leak; a last layer with vThMant from 2^16 on becomes
-    an LI or CubaLI, its vThMant kept in metadata. An input layer of neurons becomes LIF neurons that the
-    Input feeds directly, without a synapse: its values are the bias mantissas of a step (an iDecay, which
-    nothing there depends on, is kept in metadata). Delays are folded. Weights beyond int8 have the metadata
-    ``nirbridge_netx``: ``weights`` ``integers``.
+    an LI or CubaLI, its vThMant kept in metadata, as 2^17 is of any layer. vDecay 4096, a membrane that keeps
+    nothing, is a tau_mem of 1 + 2^-20 steps: Euler steps need more than 1. An input layer of neurons becomes
+    LIF neurons that the Input feeds directly, without a synapse: its values are the bias mantissas of a step
+    (an iDecay, which nothing there depends on, is kept in metadata). Delays are folded. Weights beyond int8
+    have the metadata ``nirbridge_netx``: ``weights`` ``integers``.
 
     Raises `Unsupported` (NB201) for sigma-delta and resonate-and-fire layers, which NIR cannot say.
     """
@@ -89,7 +92,7 @@ def _input_shape(network: IntegerNetwork) -> tuple[int, ...]:
 
 
 def _steps(decay: int) -> float:
-    return 4096 / decay if decay else FOREVER
+    return max(4096 / decay, AT_ONCE) if decay else FOREVER
 
 
 def _neuron(layer: Layer, *, last: bool, synapse: bool) -> nir.NIRNode:
@@ -112,8 +115,16 @@ def _neuron(layer: Layer, *, last: bool, synapse: bool) -> nir.NIRNode:
     if not layer.spiking or (last and threshold >= READOUT_FROM):
         metadata = {KEY: {**metadata.get(KEY, {}), "vThMant": threshold}}
         return nir.CubaLI(**fields, metadata=metadata) if cuba else nir.LI(**fields, metadata=metadata)
+    if threshold > MAX_THRESHOLD:
+        metadata = {KEY: {**metadata.get(KEY, {}), "vThMant": threshold}}
     fields |= {"v_threshold": full(threshold), "v_reset": full(0.0)}
-    return nir.CubaLIF(**fields) if cuba else nir.LIF(**fields, metadata=metadata)
+    kind = nir.CubaLIF if cuba else nir.LIF
+    return kind(**fields, metadata=metadata)
+
+
+def overflows(population: Population) -> bool:
+    """Whether a `.net` file gave this population vThMant 2^17: simulated, beyond the chip's 17-bit field."""
+    return population.node.metadata.get(KEY, {}).get("vThMant") == MAX_THRESHOLD + 1
 
 
 def _weights(c: Connection) -> nir.NIRNode:

@@ -16,12 +16,12 @@ from nirbridge.graph.quantization import quantization_of
 from nirbridge.network import Network, Population, Source, build
 from nirbridge_loihi2.arcs import window_of
 from nirbridge_loihi2.layers import INPUT, MAX_DELAY, MAX_THRESHOLD, Connection, IntegerNetwork, Ints, Layer
-from nirbridge_loihi2.netx_graph import KEY, READOUT_FROM
+from nirbridge_loihi2.netx_graph import KEY, READOUT_FROM, overflows
+from nirbridge_loihi2.netx_values import BIAS_RANGE
 from nirbridge_loihi2.rules import semantics_findings
 from nirbridge_loihi2.weights import import_rule
 
 QUANTISE = "nirbridge convert IN OUT --for loihi2"
-_BIAS_MANTISSA = 4095
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +139,10 @@ def _integers(p: Population, terms: list[_Term]) -> tuple[float, list[Ints]]:
             raise _refuse(
                 "NB212", f"node '{term.name}'", "its weights are no integers of one scale", QUANTISE
             )
+        if weight.min() < 0 < weight.max() and np.any((np.abs(weight) > 127) & (weight % 2 != 0)):
+            raise _refuse(
+                "NB212", f"node '{term.name}'", "has odd mixed weights above 127 in magnitude", QUANTISE
+            )
         scales.add(1.0)
         arrays.append(weight.astype(np.int64))
     if len(scales) > 1:
@@ -175,7 +179,8 @@ def _layer(p: Population, terms: list[_Term], scale: float, arrays: list[Ints], 
         decay_u = int(p.node.metadata.get(KEY, {}).get("iDecay", decay_u))
     decay_v = _one(p, "vDecay", 4096 * (1 - p.a_m), 0, 4096)
     if p.spiking:
-        threshold = _one(p, "vThMant", p.threshold / quantum, 1, MAX_THRESHOLD)
+        most = MAX_THRESHOLD + 1 if overflows(p) else MAX_THRESHOLD
+        threshold = _one(p, "vThMant", p.threshold / quantum, 1, most)
         if last and threshold >= READOUT_FROM:
             raise _refuse("NB212", _label(p), f"vThMant {threshold} of the last layer reads as a read-out",
                           "quantise with a larger scale")  # fmt: skip
@@ -210,9 +215,11 @@ def _bias(p: Population, terms: list[_Term], decay_u: int, quantum: float, gain:
         total = total + np.repeat(own, p.size // own.size) * gain / quantum
     bias = np.rint(total)
     off = np.abs(total - bias) > 2e-3 + 1e-6 * np.abs(bias)
-    if np.any(off) or np.abs(bias).max(initial=0) > _BIAS_MANTISSA:
-        count = max(int(off.sum()), int((np.abs(bias) > _BIAS_MANTISSA).sum()))
-        found = f"the bias of {count} of {p.size} neurons is no whole weight step up to {_BIAS_MANTISSA}"
+    least, most = BIAS_RANGE
+    wide = (bias < least) | (bias > most)
+    if np.any(off | wide):
+        count = int((off | wide).sum())
+        found = f"the bias of {count} of {p.size} neurons is no whole weight step in [{least}, {most}]"
         raise _refuse("NB207", _label(p), found, "round the biases to multiples of the weight step")
     return bias.astype(np.int64)
 

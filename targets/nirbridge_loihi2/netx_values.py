@@ -15,10 +15,12 @@ from nirbridge_loihi2.layers import INPUT, MAX_DELAY, MAX_THRESHOLD, Connection,
 from nirbridge_loihi2.netx_file import Values
 
 NETX_BIAS_EXPONENT = 6
+BIAS_RANGE = (-4096, 4095)  # 13 bits, signed
 _KINDS: dict[str, Kind] = {
     "CUBA": "lif", "LOIHI": "lif", "SDNN": "sigma-delta", "RF": "rf", "RF_IZ": "rf-iz", "RFIZ": "rf-iz",
 }  # fmt: skip
 _NEURONLESS = {"iDecay": 0, "vDecay": 4096, "vThMant": 1 << 17}
+_GIVE = "write a neuron group with vThMant up to 131071 into the file (65536 for a read-out)"
 
 
 @dataclass
@@ -35,10 +37,16 @@ class Reading:
     input_bias: Ints | None = None
     shape: tuple[int, ...] = ()
 
-    def note(self, code: str, node: str, message: str, *, error: bool = False) -> None:
-        level = "error" if error else "warning"
+    def note(self, code: str, node: str, message: str, fix: str | None = None) -> None:
+        """What the file says and the importer, or we, take otherwise."""
         text = f"layer {node}: {message}"
-        self.findings.append(Finding(code=code, level=level, node=node, message=text))  # type: ignore[arg-type]
+        self.findings.append(Finding(code=code, level="warning", node=node, message=text, fix=fix))
+
+    def broken(self, node: str, message: str, fix: str) -> None:
+        """What the integers of a chip cannot hold (NB212): an error, which `NetProgram` runs all the same."""
+        text = f"layer {node}: {message}"
+        simulate = f"{fix}; nirbridge_loihi2.NetProgram simulates the file as it is"
+        self.findings.append(Finding(code="NB212", level="error", node=node, message=text, fix=simulate))
 
     def refuse(self, code: str, node: str, message: str, fix: str) -> Unsupported:
         return Unsupported(f"{self.where}: layer {node}: {message}", code=code, fix=fix)
@@ -61,8 +69,8 @@ def neurons(read: Reading, name: str, values: Values, shape: tuple[int, ...], bi
     """The population of a layer; ``bias`` are mantissas (n,)."""
     neuron = values.get("neuron")
     if not isinstance(neuron, dict):
-        read.note("NB212", name, "no neuron group: iDecay 0, vDecay 4096 and threshold 2^17 are taken, "
-                  "and 2^17 overflows the chip's 17-bit field")  # fmt: skip
+        read.note("NB212", name, "no neuron group: iDecay 0, vDecay 4096 and threshold 2^17 are taken, with "
+                  "which it never spikes, and 2^17 overflows the chip's 17-bit field", _GIVE)  # fmt: skip
         neuron = {"type": "CUBA", **{key: np.array(value) for key, value in _NEURONLESS.items()}}
     said = str(neuron.get("type", "")).strip("\0 ").upper()
     if said not in _KINDS:
@@ -71,11 +79,13 @@ def neurons(read: Reading, name: str, values: Values, shape: tuple[int, ...], bi
         )
     kind = _KINDS[said]
     if integer(read, name, neuron, "refDelay", 0) > 1:
-        read.note("NB205", name, f"refDelay is {integer(read, name, neuron, 'refDelay', 0)}, it is ignored")
+        read.note("NB205", name, f"refDelay is {integer(read, name, neuron, 'refDelay', 0)}, it is ignored",
+                  "train without a refractory time (refDelay 1)")  # fmt: skip
     size = int(np.prod(shape, dtype=np.int64))
     if kind == "lif":
         if integer(read, name, neuron, "gradedSpike", 0):
-            read.note("NB205", name, "gradedSpike is set, which LIF neurons ignore: their spikes count 1")
+            read.note("NB205", name, "gradedSpike is set, which LIF neurons ignore: their spikes count 1",
+                      "write gradedSpike false into the file")  # fmt: skip
         decay_u, decay_v = (integer(read, name, neuron, key, 0) for key in ("iDecay", "vDecay"))
         fields, lowest = f"iDecay {decay_u}, vDecay {decay_v}", 0
     elif kind == "sigma-delta":
@@ -95,7 +105,8 @@ def neurons(read: Reading, name: str, values: Values, shape: tuple[int, ...], bi
             "write legal fields into the file",
         )
     if threshold > MAX_THRESHOLD and isinstance(values.get("neuron"), dict):
-        read.note("NB212", name, "a threshold of 2^17 overflows the chip's 17-bit field", error=True)
+        what = "a threshold of 2^17, which it never reaches, overflows the chip's 17-bit field"
+        read.note("NB212", name, what, "write vThMant up to 131071 into the file (65536 for a read-out)")
     if kind in ("rf", "rf-iz") and np.any(bias):
         raise read.refuse("NB207", name, "resonate-and-fire neurons take no bias", "remove the bias")
     interval, offset = read.reset
@@ -137,9 +148,15 @@ def check_range(read: Reading, name: str, w: Ints) -> None:
             "quantise to [-256, 254], or to [0, 255] where no weight is negative",
         )
     if low == -256 and high <= 0:
-        read.note("NB212", name, "weights reach -256, the chip stores -255 at least", error=True)
+        read.broken(name, "weights reach -256, the chip stores -255 at least", "clip them at -255")
     elif low < 0 < high and np.any((np.abs(w) > 127) & (w % 2 != 0)):
-        read.note("NB212", name, "mixed weights above 127 in magnitude must be even on chip", error=True)
+        odd = int(np.count_nonzero(w % 2))
+        read.broken(
+            name,
+            f"mixed weights above 127 in magnitude must be even on chip, {odd} of {w.size} in "
+            f"[{low}, {high}] are odd",
+            "make all weights of the layer even, or quantise them to [-127, 127]",
+        )
 
 
 def required(read: Reading, name: str, values: Values, key: str) -> Any:
@@ -182,9 +199,21 @@ def whole(read: Reading, name: str, key: str, raw: Any) -> Ints:
     return np.trunc(array).astype(np.int64)
 
 
+def truncated(read: Reading, name: str, values: Values, key: str) -> Ints:
+    """Weights or biases cut to integers as the importer does, which is noted where it changes some."""
+    raw = required(read, name, values, key)
+    w = whole(read, name, key, raw)
+    cut = int(np.count_nonzero(np.asarray(raw, dtype=np.float64) != w))
+    if cut:
+        what = f"{cut} of {w.size} entries of '{key}' are no integers"
+        read.note("NB212", name, f"{what} and are truncated toward 0, as the importer does",
+                  f"export integers as {key}")  # fmt: skip
+    return w
+
+
 def matrix(read: Reading, name: str, values: Values, key: str, n_in: int) -> Ints:
     """Weights (out, in)."""
-    w = whole(read, name, key, required(read, name, values, key))
+    w = truncated(read, name, values, key)
     if w.ndim != 2 and n_in and w.size % n_in == 0:
         w = w.reshape(-1, n_in)
     if w.ndim != 2 or w.size == 0 or (n_in and w.shape[1] != n_in):
@@ -196,11 +225,18 @@ def biases(read: Reading, name: str, values: Values, n: int) -> Ints:
     """Bias mantissas (n,), 0 where the layer has none."""
     if values.get("bias") is None:
         return filled(0, n)
-    bias = whole(read, name, "bias", required(read, name, values, "bias")).reshape(-1)
+    bias = truncated(read, name, values, "bias").reshape(-1)
     if bias.size not in (1, n):
         raise read.bad("NB112", name, f"{bias.size} biases for {n} neurons or channels")
-    if np.any(np.abs(bias) > 4096):
-        read.note("NB212", name, f"bias {int(bias[np.abs(bias).argmax()])} is beyond 13 bits", error=True)
+    wide = (bias < BIAS_RANGE[0]) | (bias > BIAS_RANGE[1])
+    if np.any(wide):
+        least, most = BIAS_RANGE
+        read.broken(
+            name,
+            f"a bias mantissa of {bias[wide][0]} (and {np.count_nonzero(wide) - 1} more beyond 13 bits), "
+            f"expected {least} to {most}",
+            "scale weights, threshold and biases of the layer down",
+        )
     return np.ascontiguousarray(np.broadcast_to(bias, (n,)))
 
 
@@ -213,7 +249,10 @@ def delays(read: Reading, name: str, values: Values, key: str, shape: tuple[int,
     if raw.ndim == 1 and raw.size == n_out and raw.size > 1:
         if n_in == n_out:
             read.note(
-                "NB208", name, f"'{key}' has one entry a neuron of a square layer; read as one a target"
+                "NB208",
+                name,
+                f"'{key}' has one entry a neuron of a square layer; read as one a target",
+                "write it as a matrix (out, in)",
             )
         raw = raw[:, None]
     if raw.ndim > 2 or not _broadcasts(raw.shape, shape):

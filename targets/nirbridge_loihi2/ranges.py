@@ -23,9 +23,11 @@ from nirbridge_loihi2.lowering import (
     quantum_of,
     waits,
 )
+from nirbridge_loihi2.netx_graph import overflows
 from nirbridge_loihi2.rules import CONVERT, error, findings_of, label
 
 NEVER = 1e-8  # share of a state that is lost in a step, below which it is meant not to decay
+LOWER = "write vThMant up to 131071 into the .net file (65536 for a read-out)"
 SAME_GAIN = 1e-5  # relative spread of the gain that float32 storage explains
 
 
@@ -42,6 +44,16 @@ def range_findings(network: Network) -> list[Finding]:
     if not any(f.level == "error" for f in found):
         found += _late(network, lag)
     return found
+
+
+def chip_findings(network: Network) -> list[Finding]:
+    """NB212 for what is simulated as a `.net` file has it, and a chip cannot hold: a vThMant of 2^17."""
+    return [
+        error("NB212", p.name, f"{label(p)}: vThMant is 131072 at all {p.size} neurons, expected at most "
+              f"{MAX_THRESHOLD}: simulated, but it overflows the chip's 17-bit field", LOWER)
+        for at in network.neurons
+        if overflows(p := network.populations[at])
+    ]  # fmt: skip
 
 
 def loop_findings(folded: Network, lowered: Network) -> list[Finding]:
@@ -212,7 +224,8 @@ def _thresholds(p: Population, quantum: float) -> Iterator[Finding]:
     if not p.spiking:
         return
     whole = np.rint(p.threshold / quantum)
-    for bad, fix in ((whole < 1, "more"), (whole > MAX_THRESHOLD, "fewer")):
+    most = MAX_THRESHOLD + 1 if overflows(p) else MAX_THRESHOLD
+    for bad, fix in ((whole < 1, "more"), (whole > most, "fewer")):
         if np.any(bad):
             yield error(
                 "NB212",

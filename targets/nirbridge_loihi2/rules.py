@@ -16,6 +16,7 @@ NODES = (
     nir.IF, nir.LIF, nir.CubaLIF, nir.I, nir.LI, nir.CubaLI, nir.Conv2d, nir.Flatten,
 )  # fmt: skip
 CONVERT = "nirbridge convert IN OUT --for loihi2"
+PROFILES = ("canonical", "genn")  # the others have lines of their own (SEMANTICS.md §4)
 _SEMANTICS = {
     "syn_input": ("after",),
     "order": ("current-first", "exact"),
@@ -24,6 +25,7 @@ _SEMANTICS = {
     "multi_spike": (False,),
     "floor": (None,),
     "delayed": ("state",),
+    "arithmetic": ("float32", "float64"),
 }
 
 
@@ -81,8 +83,21 @@ def network_findings(network: Network) -> list[Finding]:
 
 
 def semantics_findings(network: Network) -> Iterator[Finding]:
-    """NB201 and NB210 for every field of the semantics that the chip does not do."""
+    """NB201 and NB210 for the profile and every field of the semantics that the chip does not do.
+
+    Profile ``loihi`` too: it makes integers of its own scale of the float weights, and this target runs
+    those that its passes made. Of any other profile only the name is said: its fields go with it.
+    """
     semantics = network.semantics
+    if semantics.profile not in PROFILES:
+        yield error(
+            "NB201",
+            None,
+            f"the graph's semantics are those of profile '{semantics.profile}', whose reader computes "
+            f"another step; target 'loihi2' runs {' and '.join(map(repr, PROFILES))}",
+            "run it on target reference, or train it under canonical semantics",
+        )
+        return
     if semantics.reset == "subtract":
         yield error(
             "NB210",

@@ -27,7 +27,7 @@ from nirbridge_loihi2.fit import fit_findings
 from nirbridge_loihi2.lowering import Lowered, lower
 from nirbridge_loihi2.mapping import Board, place
 from nirbridge_loihi2.partition import NEURONS_PER_CORE, Partition, Split, demands, partition
-from nirbridge_loihi2.ranges import loop_findings, range_findings
+from nirbridge_loihi2.ranges import chip_findings, loop_findings, range_findings
 from nirbridge_loihi2.rules import findings_of, network_findings, node_findings
 
 if TYPE_CHECKING:
@@ -85,9 +85,11 @@ class Loihi2:
     def check(self, graph: nir.NIRGraph) -> list[Finding]:
         """Everything that keeps the graph from running here, all at once.
 
+        Also what only a chip refuses and `compile` simulates: a threshold of 2^17 that a `.net` file has.
         Whether it fits is judged on the graph that `passes` make of it.
         """
         found, network, lowered = self._lowered(graph)
+        found += [] if network is None else chip_findings(network)
         every = self.reset_interval
         if every & (every - 1):
             found.append(

@@ -37,6 +37,7 @@ use_cache(__name__)
 
 WORDS = 32  # of 32 bits: a bit for each of at most 1024 threads
 MOST_THREADS = 32 * WORDS
+MASK = 3 * WORDS
 # 1024 threads share the 65,536 registers of a multiprocessor; the simulator has none and takes no option
 _REGISTERS = {} if numba.config.ENABLE_CUDASIM else {"max_registers": 64}
 
@@ -45,9 +46,13 @@ _REGISTERS = {} if numba.config.ENABLE_CUDASIM else {"max_registers": 64}
 def _product(a: Any, b: Any) -> Any:
     from numba.cuda import libdevice
 
-    if a == types.float32 and b == types.float32:
-        return lambda a, b: libdevice.fmul_rn(a, b)
-    return lambda a, b: libdevice.dmul_rn(np.float64(a), np.float64(b))
+    def single(a: Any, b: Any) -> Any:
+        return libdevice.fmul_rn(a, b)
+
+    def double(a: Any, b: Any) -> Any:
+        return libdevice.dmul_rn(np.float64(a), np.float64(b))
+
+    return single if a == types.float32 and b == types.float32 else double
 
 
 @cuda.jit(device=True)
@@ -256,12 +261,12 @@ def run_batch(
     int64, zero: spikes, synops; rows (samples,) int64: tape rows needed, also where there are fewer.
     """
     b, tid, threads = cuda.blockIdx.x, cuda.threadIdx.x, cuda.blockDim.x
-    mask = cuda.shared.array(96, numba.uint32)  # 3·WORDS
+    mask = cuda.shared.array(MASK, numba.uint32)
     v, current, buffer, ring = membranes[b], currents[b], buffers[b], rings[b]
     sent, unit, value, count = sents[b], units[b], values[b], counted[b]
     n_pops, states, elements = len(pops), par.shape[1], len(bias)
     rule, before = flags[RULE], flags[BEFORE]
-    for w in range(tid, 3 * WORDS, threads):
+    for w in range(tid, MASK, threads):
         mask[w] = 0
     for i in range(tid, states, threads):
         v[i], current[i] = par[V_START, i], par[I_START, i]

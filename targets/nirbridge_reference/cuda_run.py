@@ -60,7 +60,7 @@ class CudaLoop:
         n_steps: int,
         plan: dict[str, Any],
         outputs: int,
-        progress: Callable[[int], None] | None,
+        progress: Callable[[int], None] | None = None,
     ) -> list[tuple[Any, ...]]:
         """(tape rows, tape, trace, output, counts) of every sample, as the CPU's loop gives them.
 
@@ -93,7 +93,7 @@ class CudaLoop:
         free = self._free()
         if each > free:
             raise self._too_large(f"one sample of {n_steps} steps", each, free)
-        return int(min(free // each, LAUNCH, len(start)))
+        return int(min(free / each, LAUNCH, len(start)))
 
     def _launch(
         self,
@@ -119,11 +119,11 @@ class CudaLoop:
         with warnings.catch_warnings():  # a batch smaller than the GPU is the user's to choose
             warnings.simplefilter("ignore", NumbaPerformanceWarning)
             run_batch[n, self.threads](
-                n_steps, cuda.to_device(window), cuda.to_device(_some(unit[chosen])),
-                cuda.to_device(_some(value[chosen])), self._ops, self._pops, self._weights,
+                n_steps, cuda.to_device(window), cuda.to_device(unit[chosen]),
+                cuda.to_device(value[chosen]), self._ops, self._pops, self._weights,
                 self._sparse_start, self._sparse_target, self._into_start, self._into_source,
                 self._into_weight, self._bias, self._first_bias, low.network.semantics.dt, self._par,
-                self._delay, self._flags, cuda.to_device(_some(plan["traced"])[: len(plan["traced"])]),
+                self._delay, self._flags, cuda.to_device(plan["traced"]),
                 cuda.to_device(plan["recorded"]), *work, trace, output, tape, counts, rows,
             )  # fmt: skip
         activity = counts.copy_to_host()

@@ -34,7 +34,10 @@ def product(a: Any, b: Any) -> Any:
 
 @overload(product)
 def _product(a: Any, b: Any) -> Any:
-    return lambda a, b: a * b
+    def plain(a: Any, b: Any) -> Any:
+        return a * b
+
+    return plain
 
 
 @njit(cache=True, nogil=True)
@@ -80,8 +83,11 @@ def fire(kind: Any, i: Any, v: Any, par: Any, flags: Any) -> Any:
             v[i] = v[i] - product(z, theta - par[V_RESET, i] if flags[RELATIVE] else theta)
         else:
             v[i] = par[V_RESET, i]
+    lowest = v[i]  # numba's own CUDA target compiles no max()
     if flags[FLOOR] == 1:
-        v[i] = max(v[i], v.dtype.type(0))
+        lowest = v.dtype.type(0)
     elif flags[FLOOR] == 2 or (flags[FLOOR] == 3 and kind == IF):
-        v[i] = max(v[i], -theta)
+        lowest = -theta
+    if v[i] < lowest:
+        v[i] = lowest
     return z

@@ -24,6 +24,7 @@ from nirbridge_reference.lower import Lowered
 from nirbridge_reference.profiles import delays_from_input, trace_units
 
 if TYPE_CHECKING:
+    from nirbridge_reference.cuda_run import CudaLoop
     from nirbridge_reference.target import Reference
 
 QUANTITIES = {"v": 0, "i": 1, "x": 2}
@@ -46,7 +47,15 @@ class ReferenceProgram:
         asked = target.semantics is not None
         self._lag = delays_from_input(lowered.network) if asked else (0,) * len(lowered.pops)
         self._output_lag = max((self._lag[at] for at in self._outputs), default=0)
-        self._one(0, *self._no_events(), self._plan(()), 1)  # compiles, so that a run's time is its own
+        self._gpu: CudaLoop | None = None
+        if target.backend == "cuda":
+            from nirbridge_reference.cuda_run import CudaLoop
+
+            self._gpu = CudaLoop(lowered, target.threads)
+            _, unit, value = self._no_events()
+            self._gpu.run(np.zeros((1, 1), np.int64), unit, value, 0, self._plan(()), self._output_units())
+        else:
+            self._one(0, *self._no_events(), self._plan(()), 1)  # compiles: a run's time is its own
 
     @property
     def placement(self) -> Placement:
@@ -73,7 +82,7 @@ class ReferenceProgram:
         record: Sequence[str] = (),
         progress: Callable[[int], None] | None = None,
     ) -> Recording:
-        """Run a batch; samples are independent and spread over threads."""
+        """Run a batch; samples are independent and spread over threads, or blocks of a GPU."""
         n_steps = spikes.n_steps(self.lowered.network.semantics.dt)
         ticks = n_steps + max(self._lag, default=0)
         return self._run(*events_of(spikes, self.lowered.network, ticks), n_steps, ticks, record, progress)
@@ -114,6 +123,9 @@ class ReferenceProgram:
         plan = self._plan(record)
         value = value.astype(self.lowered.dtype, copy=False)
         began = time.perf_counter()
+        if self._gpu is not None:
+            together = self._gpu.run(start, unit, value, ticks, plan, self._output_units(), progress)
+            return self._recording(together, plan, n_steps, ticks, time.perf_counter() - began)
         threads = self.target.threads or os.cpu_count() or 1
         jobs = range(len(start))
         capacity = 4096
@@ -135,10 +147,17 @@ class ReferenceProgram:
         wall = time.perf_counter() - began
         return self._recording(results, plan, n_steps, ticks, wall)
 
+    def _output_units(self) -> int:
+        return sum(self.lowered.network.populations[at].size for at in self._outputs)
+
     def cost(self, recording: Recording) -> Cost:
-        """Measured on this host, or modelled for the device that the target names."""
+        """Measured on this host or its GPU, or modelled for the device that the target names."""
         if self.target.device == "jetson-orin-nano":
             return jetson_cost(self.lowered.network, recording, self.target.batch)
+        if self._gpu is not None:
+            from nirbridge_reference.cuda_cost import gpu_cost
+
+            return gpu_cost(recording, str(self._gpu.device), self._gpu.threads)
         return host_cost(recording, self.target.threads or os.cpu_count() or 1)
 
     def _unit_of(self, trace: str) -> NDArray[np.floating]:
@@ -214,9 +233,8 @@ class ReferenceProgram:
         capacity: int,
     ) -> tuple[Any, ...]:
         low = self.lowered
-        out_units = sum(low.network.populations[at].size for at in self._outputs)
         trace = np.empty((n_steps, plan["columns"]), low.dtype)
-        output = np.empty((n_steps, out_units), low.dtype)
+        output = np.empty((n_steps, self._output_units()), low.dtype)
         tape = np.empty((capacity, 4), np.int32)
         counts = np.zeros((len(low.pops), 3), np.int64)
         rows = self._run_sample(
@@ -302,5 +320,5 @@ class ReferenceProgram:
             traces=traces,
             counts=counts,
             wall_s=wall,
-            sample_s=np.array([r[5] for r in results]),
+            sample_s=np.array([r[5] for r in results]) if self._gpu is None else None,
         )

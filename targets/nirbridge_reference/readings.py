@@ -39,19 +39,19 @@ WRAP = 2.0**23
 @njit(cache=True, nogil=True)
 def snntorch(kind: Any, i: Any, x: Any, v: Any, current: Any, par: Any, flags: Any) -> Any:
     """Leaky and Synaptic: whoever is above threshold resets; ``next-step`` does it before the next test."""
-    theta, old = par[THETA, i], v[i]
+    theta, old, zero = par[THETA, i], v[i], v.dtype.type(0)  # a literal 0 would make float64 of float32
     above = old > theta
     if kind == CUBALIF:
         current[i] = product(par[A_S, i], current[i]) + product(par[B_S, i], x)
         new = product(par[A_M, i], old) + par[LEAK, i] + product(par[B_M, i], current[i])
     else:
         new = product(par[A_M, i], old) + par[LEAK, i] + product(par[B_M, i], x)
-    removed = theta if above else theta * 0
+    removed = theta if above else zero
     if flags[NEXT_STEP]:
         if flags[SUBTRACT]:
             new = new - removed
         elif above:
-            new = new * 0 if kind == CUBALIF else par[B_M, i] * x
+            new = zero if kind == CUBALIF else par[B_M, i] * x
         v[i] = new
         return 1 if new > theta else 0
     if flags[SUBTRACT]:
@@ -59,7 +59,7 @@ def snntorch(kind: Any, i: Any, x: Any, v: Any, current: Any, par: Any, flags: A
         v[i] = new - theta if spike else new
         return 1 if spike else 0
     spike = new > theta
-    v[i] = new * 0 if spike else new
+    v[i] = zero if spike else new
     return 1 if spike else 0
 
 
@@ -73,7 +73,7 @@ def norse(kind: Any, i: Any, x: Any, v: Any, current: Any, par: Any, flags: Any)
         v[i] = product(par[A_M, i], v[i]) + par[LEAK, i] + product(par[B_M, i], x)
     if v[i] > par[THETA, i]:
         subtract = flags[SUBTRACT] and kind == CUBALIF
-        v[i] = v[i] - par[THETA, i] if subtract else v[i] * 0
+        v[i] = v[i] - par[THETA, i] if subtract else v.dtype.type(0)
         return 1
     return 0
 
@@ -82,7 +82,7 @@ def norse(kind: Any, i: Any, x: Any, v: Any, current: Any, par: Any, flags: Any)
 def spyx(kind: Any, i: Any, x: Any, v: Any, current: Any, par: Any, flags: Any) -> Any:
     """The spike test is on the stored V; what it removes from a LIF does not decay."""
     spike = v[i] > par[THETA, i]
-    removed = par[THETA, i] if spike else par[A_M, i] * 0
+    removed = par[THETA, i] if spike else v.dtype.type(0)
     if kind >= CUBALI:
         current[i] = product(par[A_S, i], current[i]) + product(par[B_S, i], x)
         v[i] = product(par[A_M, i], v[i] - removed) + product(par[B_M, i], current[i])
@@ -139,7 +139,10 @@ def loihi(i: Any, x: Any, v: Any, current: Any, par: Any, flags: Any) -> Any:
         u += 2 * WRAP
     current[i] = u
     new = _toward_zero(v[i] * (4096.0 - par[A_M, i])) + u + par[LEAK, i]
-    new = min(max(new, 1.0 - WRAP), WRAP - 1.0)
+    if new < 1.0 - WRAP:  # numba's own CUDA target compiles no max()
+        new = 1.0 - WRAP
+    elif new > WRAP - 1.0:
+        new = WRAP - 1.0
     v[i] = new
     if new > par[THETA, i] or (flags[AT_OR_ABOVE] and new == par[THETA, i]):
         v[i] = 0

@@ -31,14 +31,16 @@ READING_OPTIONS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """Runs a graph under the semantics in its metadata (SEMANTICS.md §1-3) on CPU threads.
+    """Runs a graph under the semantics in its metadata (SEMANTICS.md §1-3) on CPU threads or a GPU.
 
     semantics: run it instead as the named reader would compute the file (SEMANTICS.md §4); its spikes
     are then compared with the feed-forward steps of that reading removed. decay, reset, reset_at,
     weight_scale: what a user of that reader can choose; None takes the graph's own reset where the
     reader has the choice and the reader's default otherwise; for ``loihi`` the weight_scale at which the
     largest weight becomes 127. arithmetic: ``float32`` or ``float64``; None takes what the graph's
-    semantics say. threads: 0 takes every core; results do not depend on it.
+    semantics say. backend: ``cuda`` runs a batch on one GPU, a block of threads per sample, with the
+    same spikes; it is refused (NB608) where there is none. threads: of the CPU, 0 takes every core; with
+    ``cuda`` of a block, 0 takes one per neuron of the widest node. Results do not depend on either.
     device: whose cost is stated: ``host`` is measured while running, ``jetson-orin-nano`` is the
     model fitted to published rows (ENERGY.md §4) at ``batch`` samples a batch.
     """
@@ -52,6 +54,7 @@ class Reference:
     reset_at: Literal["same-step", "next-step"] | None = None
     weight_scale: float | None = None
     arithmetic: Literal["float32", "float64"] | None = None
+    backend: Literal["cpu", "cuda"] = "cpu"
     threads: int = 0
     device: Literal["host", "jetson-orin-nano"] = "host"
     batch: int = 1
@@ -103,6 +106,8 @@ class Reference:
 
         network = build(graph, self._reading(graph))
         refused = refusals(network)
+        if self.backend == "cuda":
+            refused += _without_gpu()
         if refused:
             raise Unsupported(refused[0].message, code=refused[0].code, fix=refused[0].fix, findings=refused)
         return lower(network)
@@ -130,6 +135,18 @@ class Reference:
         if self.arithmetic is not None:
             semantics = replace(semantics, arithmetic=self.arithmetic)
         return semantics
+
+
+def _without_gpu() -> list[Finding]:
+    """NB608 where no kernel can run on a GPU here; nothing runs on the CPU instead."""
+    from nirbridge.kernels.gpu import find_gpu
+
+    gpu = find_gpu()
+    if gpu.device is not None:
+        return []
+    message = f"target 'reference': backend=cuda needs an NVIDIA GPU, found {gpu.reason}"
+    fix = f"{gpu.fix}; or use reference:backend=cpu"
+    return [Finding(code="NB608", level="error", message=message, fix=fix)]
 
 
 def _bad_option(field: str, value: object, expected: str) -> UsageError:

@@ -32,6 +32,10 @@ SUPPORTED = (
 )
 
 
+# Profiles whose steps are those that the semantics fields say, and the import's own (SEMANTICS.md §4).
+PROFILES = ("canonical", "genn", "spinnaker2")
+
+
 def node_findings(graph: nir.NIRGraph, *, v_reset: str) -> list[Finding]:
     """Every node of a flat graph that breaks a rule, in name order."""
     found: list[Finding] = []
@@ -149,6 +153,16 @@ def _(node: Any, name: str, v_reset: str) -> list[Finding]:
 def semantics_findings(network: Network) -> list[Finding]:
     """Step rules of the graph that the PE's step cannot follow (errors) or follows otherwise (warnings)."""
     s = network.semantics
+    if s.profile not in PROFILES:
+        return [
+            _finding(
+                "NB210",
+                None,
+                f"the graph's semantics are those of profile '{s.profile}', whose reader computes another "
+                f"step; target 'spinnaker2' runs {', '.join(map(repr, PROFILES))}",
+                "run it on target reference, or train it under canonical semantics",
+            )
+        ]
     found = [
         _finding(
             "NB210",

@@ -47,7 +47,8 @@ def test_layers_and_import_rule(tmp_path: Path) -> None:
     assert (connection.source, connection.exponent, net.network.n_inputs) == (INPUT, 0, 2)
     assert layer.bias.tolist() == [64, -128, 0]
     assert (layer.weight_bits, int(layer.decay_u[0]), int(layer.threshold[0])) == (8, 742, 300)
-    assert net.findings == ()
+    (cut,) = net.findings
+    assert (cut.code, cut.level) == ("NB212", "warning") and "2 of 6 entries of 'weight'" in cut.message
 
 
 def test_first_layer_may_carry_weights_and_empty_counts_as_absent(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from numba import njit
 from nirbridge.kernels import use_cache
 from nirbridge.kernels.events import order_events
 from nirbridge_eventprop import substep, substep_adjoint
-from nirbridge_eventprop.kernels import SUBSTEP, backward, forward
+from nirbridge_eventprop.arrivals import line_gradient
+from nirbridge_eventprop.kernels import FORWARD, PADDED, SUBSTEP, backward, forward
 
 use_cache(__name__)
 
@@ -27,6 +28,8 @@ def run_shard(
     n_steps: Any,
     dt: Any,
     n_inputs: Any,
+    line: Any,
+    loop_at: Any,
     n_classes: Any,
     sizes: Any,
     par: Any,
@@ -53,7 +56,7 @@ def run_shard(
 ) -> Any:
     """Run samples first … last−1 of a batch; stops early at a sample whose spikes exceed ``capacity``.
 
-    slope_kind: of mode `step`, or SUBSTEP for that mode. shared: see `substep`.
+    slope_kind: of mode `step`, or SUBSTEP for that mode. shared: see `substep`. line, loop_at: see `arrivals`.
     offsets (samples+1,), times [s] and units (events,): the batch's input events. learn: add the adjoint's
     sums to ``gradient``. loss (samples,), logits and scores (samples, padded outputs), counts
     (samples, states) spikes of every neuron, clamped (samples,). tape (rows, 3) int32 receives
@@ -68,6 +71,8 @@ def run_shard(
     tape_round = np.empty(capacity if slope_kind == SUBSTEP else 0, np.int64)
     tape_factors = np.empty((capacity if slope_kind == SUBSTEP else 0, 3), par.dtype)
     back = np.empty(capacity, par.dtype)
+    delayed = len(line) > 1 or line[0] > 0
+    history = np.empty(n_steps * sizes[0, PADDED] if delayed and learn else 0, par.dtype)
     start = np.zeros(n_steps + 1, np.int64)
     width = len(a_mean)
     z = np.zeros(width, par.dtype)
@@ -91,12 +96,12 @@ def run_shard(
             events[e] = mine_units[order[e]]
         if slope_kind == SUBSTEP:
             used = substep.forward(
-                n_steps, dt, start, events, sizes, par, shared, weights, omega, a_mean, c_mean, omega_read,
+                n_steps, dt, start, events, line, sizes, par, shared, weights, omega, a_mean, c_mean, omega_read,
                 tape_start[0], tape_unit, tape_round, tape_current, tape_x, tape_factors, z, score,
             )  # fmt: skip
         else:
             used = forward(
-                n_steps, dt, start, events, sizes, par, weights, omega, a_mean, c_mean, slope_kind,
+                n_steps, dt, start, events, line, loop_at, sizes, par, weights, omega, a_mean, c_mean, slope_kind,
                 omega_read, tape_start, tape_unit, tape_current, tape_x, z, score,
             )  # fmt: skip
         if used > capacity:
@@ -134,12 +139,15 @@ def run_shard(
                 clamped[b] = substep_adjoint.backward(
                     n_steps, dt, start, events, sizes, par, shared, weights, omega, a_mean, c_mean, error,
                     regular, slope_floor, tape_start[0], tape_unit, tape_round, tape_current, tape_x,
-                    tape_factors, back,
-                    gradient,
+                    tape_factors, back, history, gradient,
                 )  # fmt: skip
             else:
                 clamped[b] = backward(
                     n_steps, start, events, sizes, par, weights, omega, a_mean, c_mean, error, regular,
-                    slope_kind, slope_floor, tape_start, tape_unit, tape_current, tape_x, back, gradient,
+                    slope_kind, slope_floor, tape_start, tape_unit, tape_current, tape_x, back, history, gradient,
                 )  # fmt: skip
+            if delayed:
+                line_gradient(
+                    gradient, sizes[0, FORWARD], sizes[0, PADDED], n_inputs, line, n_steps, start, events, history
+                )
     return last, 0

@@ -103,7 +103,7 @@ class Executor:
             while at < end:
                 at, needed = run_shard(
                     at, end, spikes.offsets, spikes.times, spikes.units, given, n_steps, dt, stack.n_inputs,
-                    stack.n_outputs, stack.sizes, stack.par, weights, omega.astype(dtype), logit_scale,
+                    stack.line, stack.loop_at, stack.n_outputs, stack.sizes, stack.par, weights, omega.astype(dtype), logit_scale,
                     stack.a_mean, stack.c_mean, omega_read, regular, self.shared, kind, self.slope_floor,
                     learn, capacity, self.gradients[s], loss, logits, scores, counts, clamped, rows,
                     np.zeros(1, np.int64),

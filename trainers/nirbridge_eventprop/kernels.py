@@ -25,6 +25,7 @@ import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
+from nirbridge_eventprop.arrivals import add_line, add_rows
 
 use_cache(__name__)
 
@@ -34,26 +35,6 @@ A_S, B_S, A_M, B_M, LEAK, THETA, V_RESET, TAU_M, TAU_S, KAPPA, V_LEAK, SCALE = r
 START, CROSSING, SUBSTEP = range(3)
 BLOCK = 16  # neurons whose spike test is made at once; layers are padded to it
 WIDE = 64  # most steps, most neurons are silent: first ask for this many
-
-
-@njit(cache=True, nogil=True)
-def _add_rows(x: Any, to: Any, weights: Any, at: Any, width: Any, rows: Any, first: Any, last: Any) -> None:
-    """x[to:to+width] += the weight rows of units rows[first:last], four to a pass, each added in turn."""
-    x0, w0, n = np.uint64(to), np.uint64(at), np.uint64(width)  # unsigned: no test for negative indices
-    e = first
-    while e + 4 <= last:
-        a = w0 + np.uint64(rows[e]) * n
-        b = w0 + np.uint64(rows[e + 1]) * n
-        c = w0 + np.uint64(rows[e + 2]) * n
-        d = w0 + np.uint64(rows[e + 3]) * n
-        for i in range(n):
-            x[x0 + i] = (((x[x0 + i] + weights[a + i]) + weights[b + i]) + weights[c + i]) + weights[d + i]
-        e += 4
-    while e < last:
-        a = w0 + np.uint64(rows[e]) * n
-        for i in range(n):
-            x[x0 + i] += weights[a + i]
-        e += 1
 
 
 @njit(cache=True, nogil=True)
@@ -122,6 +103,8 @@ def forward(
     dt: Any,
     event_start: Any,
     event_unit: Any,
+    line: Any,
+    loop_at: Any,
     sizes: Any,
     par: Any,
     weights: Any,
@@ -139,6 +122,7 @@ def forward(
 ) -> Any:
     """Run one sample forward.
 
+    line, loop_at: branches of the Input and the rank of the recurrent node among them, see `arrivals`.
     omega (n_steps,): weight of a step's mean read-out in ``z`` (padded outputs,), dt included.
     omega_read (n_steps,) float64: weight of V at the step's end in ``score`` (padded outputs,).
     a_mean, c_mean (padded outputs,): A and C/dt of the exact step mean, EVENTPROP.md §3.
@@ -152,6 +136,8 @@ def forward(
     current = np.zeros(states, par.dtype)
     x_forward = np.empty(states, par.dtype)
     x_loop = np.empty(states, par.dtype)
+    part = np.empty(sizes[0, PADDED], par.dtype)
+    copies = len(line)
     capacity = len(tape_unit)
     used = 0
     z[:] = 0
@@ -170,14 +156,22 @@ def forward(
             begin, end = np.uint64(at), np.uint64(at + width)
             x_forward[at : at + width] = 0
             base = sizes[layer, FORWARD]
-            if layer == 0:
-                _add_rows(x_forward, at, weights, base, width, event_unit, event_start[k], event_start[k + 1])
-            else:
-                _add_rows(x_forward, at, weights, base, width, tape_unit, below_first, below_last)
             first, last = previous_first[layer], previous_last[layer]
-            if sizes[layer, RECURRENT] >= 0 and last > first:
+            looped = sizes[layer, RECURRENT] >= 0 and last > first
+            if looped:
                 x_loop[at : at + width] = 0
-                _add_rows(x_loop, at, weights, sizes[layer, RECURRENT], width, tape_unit, first, last)
+                add_rows(x_loop, at, weights, sizes[layer, RECURRENT], width, tape_unit, first, last)
+            if layer > 0:
+                add_rows(x_forward, at, weights, base, width, tape_unit, below_first, below_last)
+            elif copies == 1 and line[0] == 0:
+                add_rows(x_forward, at, weights, base, width, event_unit, event_start[k], event_start[k + 1])
+            else:
+                add_line(
+                    x_forward, part, weights, base, width, sizes[0, ROWS] // copies, line, k, event_start,
+                    event_unit, x_loop, loop_at if looped else -1,
+                )  # fmt: skip
+                looped = False
+            if looped:
                 for i in range(begin, end):
                     current[i] = par[A_S, i] * current[i] + par[B_S, i] * (x_forward[i] + x_loop[i])
             else:
@@ -205,7 +199,7 @@ def forward(
             below_first, below_last = tape_start[layer, k], used
             previous_first[layer], previous_last[layer] = below_first, below_last
         x_forward[out : out + out_width] = 0
-        _add_rows(
+        add_rows(
             x_forward, out, weights, sizes[layers, FORWARD], out_width, tape_unit, below_first, below_last
         )
         weight_read, weight_mean = omega_read[k], omega[k]
@@ -250,12 +244,14 @@ def backward(
     tape_current: Any,
     tape_x: Any,
     back: Any,
+    history: Any,
     gradient: Any,
 ) -> Any:
     """Adjoint of one sample: adds Σ λ_I at arrivals to ``gradient`` (same layout as ``weights``).
 
     error (padded outputs,): ∂l/∂z. regular (states,): r_j/θ of the rate term. back (capacity,):
-    work space, R of each spike. The gradient of a weight is −τ_s·s_post times what is added here
+    work space, R of each spike. history (n_steps·width,) takes λ_I of the first layer for
+    `arrivals.line_gradient`; empty: rows of the Input are added here. The gradient of a weight is −τ_s·s_post times what is added here
     (EVENTPROP.md §4 with w_EventProp = s·w). Returns how often the slope was clamped from below.
     """
     layers = len(sizes) - 1
@@ -311,7 +307,11 @@ def backward(
             for i in range(np.uint64(at), np.uint64(at + width)):
                 li[i] = par[A_S, i] * li[i] + couple[i] * lv[i]
                 lv[i] = par[A_M, i] * lv[i]
-            if layer == 0:
+            if layer == 0 and len(history):
+                to = np.uint64(k * width)
+                for i in range(np.uint64(width)):
+                    history[to + i] = li[np.uint64(at) + i]
+            elif layer == 0:
                 base = sizes[0, FORWARD]
                 ua = np.uint64(at)
                 un = np.uint64(width)

@@ -39,6 +39,8 @@ class Stack:
     E + a_mean·(V0 − E) + c_mean·I0 (EVENTPROP.md §3: A/dt and C/dt).
     gradient_factor (weights,): −τ_s·s_post of every weight, 0 for padding. rate_factor: 1/s_post,
     so that a learning rate is in EventProp's own weights.
+    line (copies,): steps that each branch of the Input waits, loop_at: how many of them are added before
+    what recurs (see `arrivals`).
     """
 
     network: Network
@@ -51,10 +53,12 @@ class Stack:
     c_mean: NDArray[np.floating]
     gradient_factor: NDArray[np.floating]
     rate_factor: NDArray[np.floating]
+    line: NDArray[np.int64]
+    loop_at: int
 
     @property
     def n_inputs(self) -> int:
-        return int(self.sizes[0, 4])
+        return int(self.sizes[0, 4]) // len(self.line)
 
     @property
     def n_outputs(self) -> int:
@@ -68,6 +72,7 @@ class Stack:
 def stack_of(network: Network) -> Stack:
     """The stack that a network is: Input, hidden Linear → CubaLIF layers, a Linear → CubaLI or LI read-out.
 
+    Between the Input and the first layer there may be a delay line: Delay → Linear branches side by side.
     Raises `Unsupported` by node name for everything else, before any training starts.
     """
     check_semantics(network)
@@ -84,9 +89,14 @@ def stack_of(network: Network) -> Stack:
         offset += width
     states = offset
     used = 0
+    line: list[int] = []
+    loop_at = 0
     for row, at in enumerate(order):
-        forward, recurrent = incoming(network, at, None if row == 0 else order[row - 1])
-        for item, column in ((forward, 3), (recurrent, 5)):
+        forward, recurrent, before = incoming(network, at, None if row == 0 else order[row - 1])
+        if row == 0:
+            line = [int(network.populations[item.source].delay_steps.max(initial=0)) for item in forward]
+            loop_at = before
+        for item, column in [*((item, 3) for item in forward), (recurrent, 5)]:
             if item is None or item.weight is None:
                 continue
             if any(placed.name == item.name for placed in nodes):
@@ -100,9 +110,10 @@ def stack_of(network: Network) -> Stack:
             width = int(sizes[row, 1])
             block = np.zeros((pre, width))
             block[:, :post] = item.weight.T
-            sizes[row, column] = used
+            if column == 5 or item is forward[0]:
+                sizes[row, column] = used
             if column == 3:
-                sizes[row, 4] = pre
+                sizes[row, 4] += pre
             nodes.append(
                 Placed(name=str(item.name), offset=used, rows=pre, columns=post, width=width, target=row)
             )
@@ -141,6 +152,8 @@ def stack_of(network: Network) -> Stack:
         c_mean=(mean_i / dt).astype(dtype),
         gradient_factor=gradient.astype(dtype),
         rate_factor=rate.astype(dtype),
+        line=np.array(line, np.int64),
+        loop_at=loop_at,
     )
 
 

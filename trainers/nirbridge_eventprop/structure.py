@@ -60,11 +60,8 @@ def layer_order(network: Network) -> list[int]:
                 "CubaLI or LI read-out",
                 "use CubaLIF for hidden layers and CubaLI for the read-out",
             )
-    if network.of_kind("delay"):
-        name = network.populations[network.of_kind("delay")[0]].name
-        raise refuse(
-            name, f"node '{name}' (Delay): trainer 'eventprop' does not train delays yet", code="NB208"
-        )
+    for at in network.of_kind("delay"):
+        _check_line(network, at)
     order = list(network.neurons)
     *hidden, last = order
     for at in hidden:
@@ -93,12 +90,34 @@ def layer_order(network: Network) -> list[int]:
     return order
 
 
-def incoming(network: Network, at: int, below: int | None) -> tuple[Synapses, Synapses | None]:
-    """Feed-forward and recurrent weights of a population above ``below`` (None: above the Input)."""
+def _check_line(network: Network, at: int) -> None:
+    """Raise `Unsupported` where a Delay is no tap of the Input with one number of steps for all units."""
     p = network.populations[at]
-    forward: Synapses | None = None
+    drive = network.drives[at]
+    source = network.of_kind("input")[0]
+    if drive.stages or drive.inputs != (Source(source, 0),) or len(set(p.delay_steps.tolist())) > 1:
+        raise refuse(
+            p.name,
+            f"node '{p.name}' (Delay): trainer 'eventprop' takes delays right behind the Input, one for all of "
+            "its units (a delay line)",
+            "put the Delay between the Input and a Linear of the first hidden layer",
+            "NB208",
+        )
+
+
+def incoming(
+    network: Network, at: int, below: int | None
+) -> tuple[tuple[Synapses, ...], Synapses | None, int]:
+    """Feed-forward and recurrent weights of a population above ``below`` (None: above the Input).
+
+    Above the Input there may be several, one for each Delay and one without, in name order; else one.
+    The number is how many of them stand before the recurrent ones.
+    """
+    p = network.populations[at]
+    forward: list[Synapses] = []
     recurrent: Synapses | None = None
-    source = network.of_kind("input")[0] if below is None else below
+    before = 0
+    sources = {network.of_kind("input")[0], *network.of_kind("delay")} if below is None else {below}
     for item in synapses(network, at):
         name = item.name or network.populations[item.source].name
         if item.weight is None:
@@ -119,9 +138,10 @@ def incoming(network: Network, at: int, below: int | None) -> tuple[Synapses, Sy
                 name, f"node '{name}' (Affine) has a bias: trainer 'eventprop' does not train it yet"
             )
         if item.source == at and recurrent is None:
-            recurrent = item
-        elif item.source == source and forward is None:
-            forward = item
+            recurrent, before = item, len(forward)
+        elif item.source in sources:
+            sources.remove(item.source)
+            forward.append(item)
         else:
             raise refuse(
                 name,
@@ -129,6 +149,6 @@ def incoming(network: Network, at: int, below: int | None) -> tuple[Synapses, Sy
                 "'eventprop' takes a stack of layers with recurrence inside a layer",
                 code="NB202",
             )
-    if forward is None:
+    if not forward:
         raise refuse(p.name, f"node '{p.name}' has no weights from the layer before it", code="NB202")
-    return forward, recurrent
+    return tuple(forward), recurrent, before

@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
+from nirbridge_eventprop.arrivals import add_line, add_rows
 from nirbridge_eventprop.kernels import (
     A_M,
     A_S,
@@ -25,6 +26,7 @@ from nirbridge_eventprop.kernels import (
     OFFSET,
     PADDED,
     RECURRENT,
+    ROWS,
     SCALE,
     TAU_M,
     TAU_S,
@@ -32,7 +34,6 @@ from nirbridge_eventprop.kernels import (
     V_LEAK,
     V_RESET,
     WIDE,
-    _add_rows,
     _any_at,
 )
 
@@ -154,6 +155,7 @@ def forward(
     dt: Any,
     event_start: Any,
     event_unit: Any,
+    line: Any,
     sizes: Any,
     par: Any,
     shared: Any,
@@ -197,12 +199,21 @@ def forward(
     score[:] = 0
     first_width = sizes[0, PADDED]
     arrived = np.zeros(first_width, par.dtype)
+    part = np.empty(first_width, par.dtype)
+    plain = len(line) == 1 and line[0] == 0
     single = par.itemsize == 4
     for k in range(n_steps):
-        if event_start[k + 1] > event_start[k]:
+        if not plain or event_start[k + 1] > event_start[k]:
             arrived[:] = 0
             base = sizes[0, FORWARD]
-            _add_rows(arrived, 0, weights, base, first_width, event_unit, event_start[k], event_start[k + 1])
+            if plain:
+                at, to = event_start[k], event_start[k + 1]
+                add_rows(arrived, 0, weights, base, first_width, event_unit, at, to)
+            else:
+                add_line(
+                    arrived, part, weights, base, first_width, sizes[0, ROWS] // len(line), line, k,
+                    event_start, event_unit, part, -1,
+                )  # fmt: skip
             for i in range(np.uint64(first_width)):
                 current[i] += par[SCALE, i] * arrived[i]
         weight_mean, weight_read = omega[k], omega_read[k]

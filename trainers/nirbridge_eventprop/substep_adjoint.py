@@ -53,6 +53,7 @@ def backward(
     tape_x: Any,
     tape_factors: Any,
     back: Any,
+    history: Any,
     gradient: Any,
 ) -> Any:
     """Adjoint of one sample; arguments as `kernels.backward`. Returns how often the slope was clamped."""
@@ -119,6 +120,11 @@ def backward(
         for i in range(n_out):
             lv[out + i] -= g * gain_v[i]
             li[out + i] -= g * gain_i[i]
+        if len(history):
+            to = np.uint64(k) * first_width
+            for i in range(first_width):
+                history[to + i] = li[i]
+            continue
         for event in range(event_start[k], event_start[k + 1]):
             base = np.uint64(sizes[0, FORWARD]) + np.uint64(event_unit[event]) * first_width
             for i in range(first_width):

@@ -1,4 +1,4 @@
-"""NB201 to NB214 and NB601 to NB606: what a reader, a target, a pass or a trainer does not do."""
+"""NB201 to NB214 and NB601 to NB608: what a reader, a target, a pass or a trainer does not do."""
 
 from __future__ import annotations
 
@@ -192,5 +192,22 @@ PLACEMENT = (
         meaning="The sum over all cores exceeds what the chip keeps.",
         shown="10^8 synapses on one chip.",
         fix="Use several chips, or prune.",
+    ),
+    Rule(
+        code="NB607",
+        levels=ERROR,
+        wrong="too little free memory on the GPU",
+        meaning="The tables of the network, or what a single sample needs beside them, exceed it. Batches "
+        "are cut to what fits.",
+        shown="Traces of 10^5 neurons over 10^5 steps.",
+        fix="Record fewer traces, run fewer steps, or use the CPU.",
+    ),
+    Rule(
+        code="NB608",
+        levels=ERROR,
+        wrong="no GPU, driver or compiler for a backend that needs one",
+        meaning="Nothing runs on the CPU instead unless the CPU is asked for.",
+        shown="``reference:backend=cuda`` where no NVIDIA driver is installed.",
+        fix="Install what the message names (``nirbridge doctor`` shows what is found), or use the CPU.",
     ),
 )

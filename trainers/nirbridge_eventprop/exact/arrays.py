@@ -37,13 +37,13 @@ class Cells(NamedTuple):
 class Wires(NamedTuple):
     """Connections, those of layer l at start[l] … start[l+1]−1.
 
-    weight: offset of a connection's (pre, post) weights in ``weights``; delay: offset in ``delays`` [s] or
-    −1; post: its first target; width: its targets.
+    weight: offset of a connection's (pre, post) weights in ``weights`` and, where it is ``delayed``, of its
+    ``delays`` [s]; post: its first target; width: its targets.
     """
 
     start: Ints
     weight: Ints
-    delay: Ints
+    delayed: NDArray[np.bool_]
     post: Ints
     width: Ints
     weights: Floats

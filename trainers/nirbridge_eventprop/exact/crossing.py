@@ -132,9 +132,8 @@ def _adapted(
             if 0.0 < x < span:
                 middle = x
     left = 0.0
-    for edge in (middle, span):
-        start = left if left == 0.0 else middle
-        if edge <= start and edge != span:
+    for start, edge in ((0.0, middle), (middle, span)):
+        if edge <= start:
             continue
         turn = _turn(start, edge, v, i, b, e, tau_m, tau_s, tau_b)
         for right in (turn, edge):

@@ -1,0 +1,118 @@
+"""Exact gradients equal central finite differences wherever a small move keeps every spike."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from nirbridge_eventprop.exact import Engine, by_parameter
+from nirbridge_eventprop.exact.losses import LOSSES
+
+sys.path.append(str(Path(__file__).parent))
+
+from exact_networks import Parameters, gradient_of, loss, network, spikes, value_of
+
+MEMBRANE = sorted(name for name in LOSSES if not name.startswith("ttfs"))
+FIRST_SPIKE = sorted(name for name in LOSSES if name.startswith("ttfs"))
+
+
+def slope_along(parameters, name, direction, fit, data, labels, sigma, counts):
+    """dL/dh along a direction from a stencil of fourth order; None where a spike comes or goes, or where the
+    stencil of half the width disagrees: the loss is not smooth there."""
+    found = []
+    for h in (2e-5, 1e-5):
+        value = {}
+        for k in (-2, -1, 1, 2):
+            value[k], there = value_of(parameters.moved(name, k * h * direction), fit, data, labels, sigma)
+            if not np.array_equal(there, counts):
+                return None
+        found.append((8 * (value[1] - value[-1]) - (value[2] - value[-2])) / (12 * h))
+    if abs(found[0] - found[1]) > 1e-6 * abs(found[1]) + 1e-9:
+        return None
+    return found[1]
+
+
+def compare(seed, fit_name, sigma=0.0, **options):
+    """Every parameter of a random network along a random direction; how many could be compared."""
+    rng = np.random.default_rng(seed)
+    net = network(rng, **options)
+    data, fit, labels = spikes(rng), loss(rng, fit_name), rng.integers(0, 3, 2)
+    engine = Engine(net, fit, sigma=sigma)
+    result = engine.run(data, labels)
+    engine.close()
+    assume(6 <= result.counts.sum() <= 300)
+    gradients = by_parameter(net, engine.sums, 2)
+    parameters = Parameters(net)
+    compared = 0
+    for name, value in parameters.arrays().items():
+        direction = rng.normal(size=value.shape) * np.abs(value).mean()
+        found = float((gradient_of(gradients, name) * direction).sum())
+        expected = slope_along(parameters, name, direction, fit, data, labels, sigma, result.counts)
+        if expected is not None:
+            assert found == pytest.approx(expected, rel=1e-5, abs=1e-7), name
+            compared += 1
+    return compared
+
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@given(
+    seed=SEEDS,
+    fit=st.sampled_from(MEMBRANE),
+    hidden=st.integers(1, 2),
+    delays=st.booleans(),
+    refractory=st.booleans(),
+    adaptive=st.booleans(),
+)
+@settings(max_examples=25, deadline=None)
+def test_losses_on_the_membrane(seed, fit, hidden, delays, refractory, adaptive):
+    assert compare(seed, fit, hidden=hidden, delays=delays, refractory=refractory, adaptive=adaptive)
+
+
+@given(
+    seed=SEEDS,
+    fit=st.sampled_from(FIRST_SPIKE),
+    hidden=st.integers(1, 2),
+    delays=st.booleans(),
+    refractory=st.booleans(),
+)
+@settings(max_examples=25, deadline=None)
+def test_losses_on_the_first_spike(seed, fit, hidden, delays, refractory):
+    assert compare(seed, fit, hidden=hidden, delays=delays, refractory=refractory, spiking_output=True)
+
+
+@given(seed=SEEDS, delays=st.booleans())
+@settings(max_examples=15, deadline=None)
+def test_the_rescue_of_silent_neurons(seed, delays):
+    rng = np.random.default_rng(seed)
+    net = network(rng, delays=delays)
+    for c in (0, 2):  # some neurons stay silent
+        net.connections[c].weight[:, ::2] *= 0.3
+    assert compare_rescue(net, rng)
+
+
+def compare_rescue(net, rng):
+    """As `compare`, for a network with silent neurons, loss with the rescue term."""
+    data, fit, labels = spikes(rng), loss(rng, "xent-exp"), rng.integers(0, 3, 2)
+    parameters = Parameters(net)
+    net = parameters.moved("w_0", np.zeros_like(net.connections[0].weight))
+    engine = Engine(net, fit, sigma=0.1)
+    result = engine.run(data, labels)
+    engine.close()
+    assume(result.counts.sum() >= 2 and (result.counts == 0).any())
+    gradients = by_parameter(net, engine.sums, 2)
+    compared = 0
+    for name, value in parameters.arrays().items():
+        direction = rng.normal(size=value.shape) * np.abs(value).mean()
+        found = float((gradient_of(gradients, name) * direction).sum())
+        expected = slope_along(parameters, name, direction, fit, data, labels, 0.1, result.counts)
+        if expected is not None:
+            assert found == pytest.approx(expected, rel=1e-5, abs=1e-7), name
+            compared += 1
+    return compared

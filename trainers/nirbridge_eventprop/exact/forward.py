@@ -1,0 +1,138 @@
+"""Event-driven forward pass of one sample: from event to event, nothing in between."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from nirbridge.kernels import use_cache
+from nirbridge_eventprop.exact.arrays import ARRIVAL, INPUT, SPIKE
+from nirbridge_eventprop.exact.heap import Heap, pop, push
+from nirbridge_eventprop.exact.state import adaptation, advance, new_state, note_peak, predict
+
+use_cache(__name__)
+
+
+@njit(cache=True, nogil=True)
+def _arrive(
+    j: Any, t: Any, weight: Any, event: Any, end: Any, wires: Any, cells: Any, state: Any, tape: Any,
+    peaks: Any,
+) -> None:  # fmt: skip
+    """A spike reaches neuron j at time t: I += w."""
+    if peaks and tape.last[j] < 0:
+        note_peak(j, t, event, weight, cells, state, tape)
+    advance(j, t, cells, state, tape)
+    state.i[j] += wires.weights[weight]
+    predict(j, end, cells, state)
+
+
+@njit(cache=True, nogil=True)
+def _send(
+    layer: Any, row: Any, source: Any, t: Any, event: Any, end: Any, wires: Any, cells: Any, state: Any,
+    tape: Any, peaks: Any, heap: Any, waiting: Any, number: Any,
+) -> Any:  # fmt: skip
+    """A unit's spike along all connections of its layer; returns the heap's fill and insertion number."""
+    for c in range(wires.start[layer], wires.start[layer + 1]):
+        first, width = wires.weight[c] + row * wires.width[c], wires.width[c]
+        for to in range(width):
+            j = wires.post[c] + to
+            if not wires.delayed[c]:
+                _arrive(j, t, first + to, event, end, wires, cells, state, tape, peaks)
+                continue
+            late = t + wires.delays[first + to]
+            if late < end and waiting < len(heap.time):
+                push(heap, waiting, late, number, first + to, j, source)
+                number += 1
+            waiting += late < end
+    return waiting, number
+
+
+@njit(cache=True, nogil=True)
+def _spike(j: Any, t: Any, at: Any, cells: Any, state: Any, tape: Any) -> None:
+    """Neuron j crosses its threshold at t: tape, reset, adaptation, refractory time."""
+    advance(j, t, cells, state, tape)
+    b = adaptation(j, t, cells, state)
+    tape.time[at], tape.unit[at], tape.previous[at] = t, j, tape.last[j]
+    tape.current[at], tape.adaptation[at] = state.i[j], b
+    tape.last[j] = at
+    state.v[j] = cells.reset[j]
+    state.b[j], state.b_at[j] = b + cells.b[j], t
+    if len(state.sense):
+        for p in range(3):
+            tape.sense[at, p] = state.sense[j, p]
+            state.sense[j, p] = 0.0
+    if cells.t_ref[j] > 0.0:
+        state.free[j] = t + cells.t_ref[j]
+
+
+@njit(cache=True, nogil=True)
+def forward(
+    times: Any, units: Any, end: Any, wires: Any, cells: Any, tape: Any, pending: Any, sensitive: Any,
+    peaks: Any,
+) -> Any:  # fmt: skip
+    """Run one sample; returns (events, spikes, arrivals, pending): how much room it took or lacked.
+
+    times [s], units (events,): input by (time, unit). end: T [s]; events from T on are dropped. tape: empty,
+    filled in place. pending: room for arrivals under way. sensitive: carry the derivatives by time
+    constants; peaks: note the largest V of neurons without spikes. The tape is complete only if its
+    room and ``pending`` exceed what is returned.
+    """
+    neurons = len(cells.theta)
+    state = new_state(neurons, sensitive)
+    heap = Heap(np.zeros(pending), np.zeros((pending, 4), np.int64))
+    waiting = number = spikes = arrivals = events = most = 0
+    given = 0
+    for j in range(neurons):
+        predict(j, end, cells, state)
+    while True:
+        crossing, who = math.inf, -1
+        for j in range(neurons):
+            if state.next[j] < crossing:
+                crossing, who = state.next[j], j
+        next_input = times[given] if given < len(times) else math.inf
+        next_arrival = heap.time[0] if waiting > 0 else math.inf
+        t = min(next_input, next_arrival)
+        if min(t, crossing) >= end:
+            break
+        if crossing < t:
+            if spikes >= len(tape.time):
+                return events, spikes + 1, arrivals, most
+            _spike(who, crossing, spikes, cells, state, tape)
+            predict(who, end, cells, state)
+            tape.kind[events] = SPIKE
+            waiting, number = _send(
+                cells.layer[who], cells.row[who], spikes, crossing, events, end, wires, cells, state, tape,
+                peaks, heap, waiting, number,
+            )  # fmt: skip
+            spikes += 1
+        elif next_input <= next_arrival:
+            tape.kind[events] = INPUT
+            waiting, number = _send(
+                0, units[given], -1 - given, t, events, end, wires, cells, state, tape, peaks, heap, waiting,
+                number,
+            )  # fmt: skip
+            given += 1
+        else:
+            if arrivals >= len(tape.arrival_time):
+                return events, spikes, arrivals + 1, most
+            weight, j, source = heap.entry[0, 1], heap.entry[0, 2], heap.entry[0, 3]
+            pop(heap, waiting)
+            waiting -= 1
+            tape.kind[events] = ARRIVAL
+            tape.arrival_time[arrivals], tape.arrival_weight[arrivals] = t, weight
+            tape.arrival_unit[arrivals], tape.arrival_source[arrivals] = j, source
+            arrivals += 1
+            _arrive(j, t, weight, events, end, wires, cells, state, tape, peaks)
+        events += 1
+        most = max(most, waiting)
+        if waiting > pending:
+            return events, spikes, arrivals, most
+    for j in range(neurons):
+        if peaks and tape.last[j] < 0:
+            note_peak(j, end, -1, -1, cells, state, tape)
+        advance(j, end, cells, state, tape)
+        tape.end_v[j], tape.end_i[j] = state.v[j], state.i[j]
+    return events, spikes, arrivals, most

@@ -1,0 +1,20 @@
+"""Other programs' EventProp on a grid, for comparison only: their order of operations, dense and unhurried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge_eventprop.grid.sums import Gradients
+
+
+@dataclass(frozen=True, eq=False)
+class Parity:
+    """loss: batch mean; readout (samples, outputs); spikes: by sample (step, neuron); gradients of the batch mean."""
+
+    loss: float
+    readout: NDArray[np.float64]
+    spikes: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+    gradients: Gradients
