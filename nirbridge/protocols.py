@@ -77,7 +77,8 @@ class TrainStats:
 
     ``loss`` and ``accuracy`` are of this epoch so far; ``spikes_per_neuron`` is the mean over hidden
     neurons per sample; ``valid_accuracy`` is that of the last finished epoch; ``samples`` counts
-    samples seen in this epoch of ``epoch_samples``.
+    samples seen in this epoch of ``epoch_samples``; ``valid_loss`` and ``rate``, the learning rate, are
+    those of a finished epoch.
     """
 
     epoch: int
@@ -90,6 +91,8 @@ class TrainStats:
     silent: float
     valid_accuracy: float | None = None
     epoch_done: bool = False
+    valid_loss: float | None = None
+    rate: float | None = None
 
 
 @runtime_checkable

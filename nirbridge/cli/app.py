@@ -23,6 +23,7 @@ from nirbridge.cli import (
     report,
     rules,
     run,
+    sweep,
     train,
 )
 from nirbridge.cli.failure import drop_stdout, exit_code_of
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (demo, train, inspect, check, rules, digest, diff, convert, map, run, compare, report):
+for command in (demo, train, sweep, inspect, check, rules, digest, diff, convert, map, run, compare, report):
     app.command(name=command.__name__.rpartition(".")[2])(command.command)
 app.add_typer(data.app, name="data")
 app.command(name="plugins")(plugins.command)

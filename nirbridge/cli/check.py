@@ -90,6 +90,8 @@ def command(
             _write_sarif(sarif, [whole, *error.findings], file)
         raise
     mended: list[Finding] = []
+    if fix and graph is None:
+        out.note(f"nothing mended in {file}: nodes or edges cannot be read")
     if fix and graph is not None:
         left, graph = _mend(context, file, graph, findings, which, dry_run)
         mended = [finding for finding in findings if finding not in left]
@@ -186,20 +188,27 @@ def _findings(file: Path, dt: float | None, unit: str | None) -> tuple[list[Find
     """The graph and all findings about it; a file that is no graph at all raises."""
     from nirbridge.cli.failure import about
     from nirbridge.cli.inputs import check_dt, lint_graph, time_unit
+    from nirbridge.errors import BadInput, Finding
     from nirbridge.semantics import with_dt
     from nirbridge.validate import validate
+    from nirbridge.validate.rules import sort_findings
+    from nirbridge.validate.timing import asked_step
 
     scale = time_unit(unit)
     check_dt(dt)
     with about(file):
         graph, findings = lint_graph(file)
-        if graph is None or any(finding.level == "error" for finding in findings):
+        if graph is None or (dt is None and scale is None):
             return findings, graph
-        if dt is not None or scale is not None:
-            graph = with_dt(graph, dt, scale)
-            read = [finding for finding in findings if finding.code == "NB102"]
-            findings = [*read, *validate(graph, in_file=True)]
-        return findings, graph
+        found = validate(graph, in_file=True)
+        read = [finding for finding in findings if finding not in found]  # what reading mended on its way
+        try:
+            stated = with_dt(graph, dt, scale)
+        except BadInput as error:
+            wrong = Finding(code=error.code, level="error", message=error.message, fix=error.fix)
+            return sort_findings([*findings, *([wrong] if error.code == "NB305" else [])]), graph
+        asked = asked_step(graph, dt, scale)
+        return sort_findings([*read, *asked, *validate(stated, in_file=True)]), stated
 
 
 def _mend(

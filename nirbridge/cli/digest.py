@@ -30,14 +30,18 @@ def command(
     play no role. Names of nodes do.
     """
     from nirbridge.cli.failure import about
-    from nirbridge.cli.inputs import read_noting
+    from nirbridge.cli.inputs import lint_graph
+    from nirbridge.errors import raise_on_errors
     from nirbridge.graph import digest
     from nirbridge.validate import repair as mend
 
     found = []
     for file in files:
         with about(file):
-            graph, _ = read_noting(file)
+            graph, findings = lint_graph(file)
+            if graph is None:
+                raise_on_errors(findings, str(file))
+                raise TypeError(f"{file}: a format gave no graph")
             found.append({"file": str(file), "digest": digest(mend(graph) if repair else graph)})
     value = {"schema": SCHEMA, "files": found}
     Output(json, quiet).result(value, lambda console: _show(console, found))

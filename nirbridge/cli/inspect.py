@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nirbridge.errors import Finding
+    from nirbridge.validate.view import View
 
 SCHEMA = "nirbridge.inspect/1"
 
@@ -69,11 +70,14 @@ def _draw(context: typer.Context, file: Path, svg: Path, drawn: str) -> None:
 
 
 def described(file: Path, graph: nir.NIRGraph, findings: Sequence[Finding] = ()) -> dict[str, Any]:
-    """The graph as plain values (schema ``nirbridge.inspect/1``)."""
-    from nirbridge.graph import digest, execution_order, read_metadata, recurrent_edges
+    """The graph as plain values (schema ``nirbridge.inspect/1``), metadata that cannot be read left out."""
+    from nirbridge.graph import digest, execution_order, recurrent_edges
+    from nirbridge.graph.metadata import KEY
+    from nirbridge.validate.view import view_of
 
-    metadata = read_metadata(graph)
-    nodes = [_node(name, graph.nodes[name]) for name in _order(graph, execution_order(graph))]
+    view = view_of(graph)
+    nodes = [_node(name, name, graph.nodes[name], view) for name in _order(graph, execution_order(graph))]
+    metadata = view.metadata
     return {
         "schema": SCHEMA,
         "file": str(file),
@@ -83,6 +87,7 @@ def described(file: Path, graph: nir.NIRGraph, findings: Sequence[Finding] = ())
         "edges": sorted([a, b] for a, b in graph.edges),
         "recurrent": [list(edge) for edge in recurrent_edges(graph)],
         "findings": dict(Counter(finding.level for finding in findings)),
+        "has_metadata": KEY in graph.metadata,
         "metadata": None if metadata is None else metadata.model_dump(by_alias=True, exclude_none=True),
     }
 
@@ -92,19 +97,23 @@ def _order(graph: nir.NIRGraph, order: list[str]) -> list[str]:
     return [*order, *sorted(set(graph.nodes) - set(order))]
 
 
-def _node(name: str, node: Any) -> dict[str, Any]:
+def _node(name: str, full: str, node: Any, view: View) -> dict[str, Any]:
+    """A node as plain values. full: its dotted name, by which the view knows its shapes."""
     import nir
     import numpy as np
 
+    from nirbridge.graph import execution_order
     from nirbridge.graph.digest import node_fields
 
     if isinstance(node, nir.NIRGraph):
-        inner = [_node(child, node.nodes[child]) for child in sorted(node.nodes)]
+        order = _order(node, execution_order(node))
+        inner = [_node(child, f"{full}.{child}", node.nodes[child], view) for child in order]
+        ports = {item["type"]: item["output"] for item in inner}
         return {
             "name": name,
             "type": "NIRGraph",
-            "input": None,
-            "output": None,
+            "input": ports.get("Input"),
+            "output": ports.get("Output"),
             "parameters": sum(child["parameters"] for child in inner),
             "fields": {},
             "nodes": inner,
@@ -131,36 +140,33 @@ def _node(name: str, node: Any) -> dict[str, Any]:
     return {
         "name": name,
         "type": type(node).__name__,
-        "input": _shape(node.input_type, "input"),
-        "output": _shape(node.output_type, "output"),
+        "input": _shape(view.arriving.get(full)),
+        "output": _shape(view.out.get(full)),
         "parameters": count,
         "fields": fields,
         "quantized": "nirbridge_q" in node.metadata,
     }
 
 
-def _shape(ports: dict[str, Any] | None, port: str) -> list[int] | None:
-    import numpy as np
+def _shape(shape: tuple[int, ...] | None) -> list[int] | None:
+    return None if shape is None or -1 in shape else list(shape)
 
-    if not ports or ports.get(port) is None:
-        return None
-    return [int(n) for n in np.asarray(ports[port]).reshape(-1) if n is not None]
+
+def _rows(nodes: Sequence[dict[str, Any]], prefix: str = "") -> Iterator[tuple[str, ...]]:
+    """A line a node; those of a subgraph follow it under their dotted names."""
+    for node in nodes:
+        yield (
+            prefix + node["name"],
+            node["type"] + (" int" if node.get("quantized") else ""),
+            f"{_dims(node['input'])} → {_dims(node['output'])}",
+            f"{node['parameters']:,}" if node["parameters"] else "",
+            "  ".join(f"{key} {_field(field)}" for key, field in node["fields"].items() if key != "shape"),
+        )
+        yield from _rows(node.get("nodes", ()), f"{prefix}{node['name']}.")
 
 
 def _show(console: Console, value: dict[str, Any]) -> None:
-    rows = []
-    for node in value["nodes"]:
-        rows.append(
-            (
-                node["name"],
-                node["type"] + (" int" if node.get("quantized") else ""),
-                f"{_dims(node['input'])} → {_dims(node['output'])}",
-                f"{node['parameters']:,}" if node["parameters"] else "",
-                "  ".join(
-                    f"{key} {_field(field)}" for key, field in node["fields"].items() if key != "shape"
-                ),
-            )
-        )
+    rows = _rows(value["nodes"])
     console.print(table(("node", "type", "shape", "numbers", "parameters"), rows, right=("numbers",)))
     console.print()
     loops = {tuple(edge) for edge in value["recurrent"]}
@@ -169,7 +175,7 @@ def _show(console: Console, value: dict[str, Any]) -> None:
         ("edges", ", ".join(edges)),
         ("digest", value["digest"]),
         ("numbers", f"{value['parameters']:,}"),
-        *_facts(value["metadata"]),
+        *_facts(value),
     ]
     if value["findings"]:
         facts.append(("findings", _counted(value)))
@@ -184,9 +190,11 @@ def _counted(value: dict[str, Any]) -> str:
     return f"{', '.join(found)}: see nirbridge check {shlex.quote(value['file'])}"
 
 
-def _facts(metadata: dict[str, Any] | None) -> list[tuple[str, str]]:
+def _facts(value: dict[str, Any]) -> list[tuple[str, str]]:
+    metadata = value["metadata"]
     if metadata is None:
-        return [("metadata", "none: the file says no dt, state --dt to run it")]
+        none = "none: the file says no dt, state --dt to run it"
+        return [("metadata", "cannot be read: see nirbridge check" if value["has_metadata"] else none)]
     facts = [
         ("dt", f"{metadata['dt']:g} s"),
         ("time unit", f"{metadata.get('time_unit', 1.0):g} s"),

@@ -75,6 +75,7 @@ def command(
                 out=output,
                 resume=resume,
                 on_step=on_step,
+                on_memory=lambda n: out.note(f"training will need about {quantity(n, 'B')} of memory"),
             )
     except KeyboardInterrupt:
         if evaluate.checkpoint_of(output).is_file():

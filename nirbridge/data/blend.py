@@ -19,7 +19,7 @@ class Blend:
 
     Both are moved to their common mean channel (by whole channels) and mean time, then each spike of
     either is kept with probability 1/2; what falls outside the channels or the duration is dropped. Samples
-    that are empty, unlabelled or alone in their class stay as they are (Nowotny et al. 2025, DATA.md §6).
+    that are empty, unlabelled or alone in their class stay as they are (EVENTPROP.md §9).
     """
 
     chance: float

@@ -13,7 +13,7 @@ from nirbridge.data.moved import moved
 
 @dataclass(frozen=True)
 class Jitter:
-    """Add N(0, time) [s] to each spike's time and N(0, channels), rounded, to its unit; outside is dropped."""
+    """Add N(0, time) [s] to each spike's time, N(0, channels), rounded, to its unit; outside is dropped."""
 
     channels: float = 0.0
     time: float = 0.0

@@ -1,11 +1,11 @@
-"""Training configurations: TOML with the sections [graph], [data], [trainer] and [run]."""
+"""Training configurations: TOML with the sections [graph], [data], [trainer], [run] and [sweep]."""
 
 from __future__ import annotations
 
 import re
 import reprlib
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -62,15 +62,24 @@ class DataSection(_Strict):
 
     A file, or ``yin-yang:SPLIT:N`` for N generated samples of the split train, validation or test;
     ``yin-yang:SPLIT:N:T`` puts them on T steps of 1 ms, the largest value first.
-    Relative paths are taken from the configuration's folder, then from the current one. shift:
-    channel shift by U{−shift … shift} per sample.
+    Relative paths are taken from the configuration's folder, then from the current one. How training
+    samples are varied, in this order, each off at 0 (see `nirbridge.data`): blend, share of samples mixed
+    with another of their class; stretch, of the time by at most this share; shift, by U{−shift … shift}
+    channels a sample; swap, chance of a pair of neighbouring channels; jitter [channels] and jitter_time [s],
+    standard deviations for each spike; drop, chance of a spike.
     """
 
     train: str
     valid: str | None = None
     duration: float | None = Field(default=None, gt=0, le=1e4)
     inputs: int | None = Field(default=None, gt=0, le=10_000_000)
+    blend: float = Field(default=0, ge=0, le=1)
+    stretch: float = Field(default=0, ge=0, lt=1)
     shift: int = Field(default=0, ge=0)
+    swap: float = Field(default=0, ge=0, le=1)
+    jitter: float = Field(default=0, ge=0)
+    jitter_time: float = Field(default=0, ge=0)
+    drop: float = Field(default=0, ge=0, lt=1)
 
     @field_validator("train", "valid")
     @classmethod
@@ -96,6 +105,21 @@ class RunSection(_Strict):
     seed: int = Field(default=0, ge=0)
 
 
+class SweepSection(_Strict):
+    """What `nirbridge sweep` repeats the training for; `nirbridge train` does not read it.
+
+    grid: ``"section.key" = [values]``, every combination is a point. seeds: of each point; the one in [run]
+    where none is given. leave_out: ``groups`` trains once for each group of the data (such as a speaker)
+    without it and tests on it; else the test is on [data] valid. files: samples beside those of [data] train
+    and valid that leaving out draws on.
+    """
+
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    seeds: list[Annotated[int, Field(ge=0)]] = []
+    leave_out: Literal["none", "groups"] = "none"
+    files: list[str] = []
+
+
 class Config(_Strict):
     """A training (schema ``training-config``)."""
 
@@ -103,6 +127,7 @@ class Config(_Strict):
     data: DataSection
     trainer: TrainerSection = TrainerSection()
     run: RunSection = RunSection()
+    sweep: SweepSection = SweepSection()
 
 
 def read_config(
@@ -157,6 +182,26 @@ def trainer_of(config: Config) -> Trainer:
     return trainer
 
 
+def with_values(config: Config, values: Mapping[str, Any]) -> Config:
+    """The configuration with other values of ``section.key``; raises `BadInput` (NB703) for wrong ones."""
+    raw = config.model_dump()
+    for name, value in values.items():
+        section, dot, key = name.partition(".")
+        if not dot or not isinstance(raw.get(section), dict):
+            raise BadInput(
+                f"[sweep] grid names '{name}', expected section.key",
+                code="NB703",
+                fix='for example "trainer.lr" = [1e-3, 2e-3]',
+            )
+        raw[section][key] = value
+    checked = _validated(raw, BadInput, "NB703", "[sweep] grid")
+    try:
+        trainer_of(checked)
+    except UsageError as error:
+        raise BadInput(f"[sweep] grid: {error.message}", code="NB703", fix=error.fix) from error
+    return checked
+
+
 def _validated(raw: dict[str, Any], kind: type[BadInput | UsageError], code: str, where: str) -> Config:
     try:
         return Config.model_validate(raw)
@@ -180,6 +225,7 @@ def _known(section: str | None) -> list[str]:
         "data": DataSection,
         "trainer": TrainerSection,
         "run": RunSection,
+        "sweep": SweepSection,
     }
     return sorted(sections[section].model_fields) if section in sections else sorted(sections)
 

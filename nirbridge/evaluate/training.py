@@ -6,14 +6,25 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import nir
 import numpy as np
 from numpy.random import Generator
 
-from nirbridge.data import ChannelShift, Dataset
+from nirbridge.data import (
+    Augmentation,
+    Blend,
+    ChannelShift,
+    Dataset,
+    Drop,
+    Jitter,
+    NeighbourSwap,
+    TimeStretch,
+)
 from nirbridge.errors import BadInput, UsageError, raise_on_errors
-from nirbridge.evaluate.config import Config, read_config, trainer_of
+from nirbridge.evaluate.config import Config, DataSection, read_config, trainer_of
+from nirbridge.evaluate.epochs import epochs_of, with_log
 from nirbridge.graph import read_metadata, write_metadata
 from nirbridge.graph.spiking_stack import spiking_stack
 from nirbridge.graph.stack import layered
@@ -22,6 +33,13 @@ from nirbridge.io.datasets import read_dataset
 from nirbridge.protocols import TrainStats
 from nirbridge.semantics import Semantics, with_dt, with_semantics
 from nirbridge.validate import validate
+
+
+@runtime_checkable
+class Forecasting(Protocol):
+    """A trainer that can say how many bytes a training will take at its peak."""
+
+    def memory(self, graph: nir.NIRGraph, data: Dataset, validation: Dataset | None = None) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -43,9 +61,12 @@ def train(
     trainer: str | None = None,
     resume: bool = False,
     on_step: Callable[[TrainStats], None] | None = None,
+    on_memory: Callable[[int], None] | None = None,
 ) -> Trained:
     """Read a configuration, load its data, train; the caller writes the graph to ``out``.
 
+    Each epoch adds a line of JSON to the file `epochs_of` beside it. on_memory: told, before training
+    starts, the bytes that a trainer which can say so will need.
     The checkpoint beside it (`checkpoint_of`) is written after every epoch and stays: the caller removes
     it once the graph is safe. With ``resume`` training goes on from it; without, an old one is removed
     when configuration, data and graph have been read. Raises as `read_config`, `read_dataset` and the
@@ -55,7 +76,14 @@ def train(
     checkpoint = checkpoint_of(out)
     if resume and not checkpoint.exists():
         raise UsageError(f"--resume: no checkpoint {checkpoint}", code="NB705", fix="train without --resume")
-    return train_config(checked, config.parent, checkpoint=checkpoint, resume=resume, on_step=on_step)
+    return train_config(
+        checked,
+        config.parent,
+        checkpoint=checkpoint,
+        resume=resume,
+        on_step=with_log(epochs_of(out), on_step, resume=resume),
+        on_memory=on_memory,
+    )
 
 
 def checkpoint_of(out: Path) -> Path:
@@ -70,17 +98,44 @@ def train_config(
     checkpoint: Path | None = None,
     resume: bool = False,
     on_step: Callable[[TrainStats], None] | None = None,
+    on_memory: Callable[[int], None] | None = None,
 ) -> Trained:
     """Train as a checked configuration says; its relative paths start at ``folder``.
 
-    checkpoint, resume: as in `train`. Raises `BadInput` where what was trained is no valid graph.
+    checkpoint, resume, on_memory: as in `train`. Raises `BadInput` where what was trained is no valid graph.
     """
+    data, validation = data_of(config, folder)
+    return fit(
+        config,
+        folder,
+        data,
+        validation,
+        checkpoint=checkpoint,
+        resume=resume,
+        on_step=on_step,
+        on_memory=on_memory,
+    )
+
+
+def fit(
+    config: Config,
+    folder: Path,
+    data: Dataset,
+    validation: Dataset | None,
+    *,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    on_step: Callable[[TrainStats], None] | None = None,
+    on_memory: Callable[[int], None] | None = None,
+) -> Trained:
+    """As `train_config`, on data that are loaded already."""
     trainer = trainer_of(config)
-    data, validation = _data(config, folder)
     rng = np.random.default_rng(config.run.seed)
     graph = _graph(config, folder, data, rng)
     if checkpoint is not None and not resume:
         checkpoint.unlink(missing_ok=True)
+    if on_memory is not None and isinstance(trainer, Forecasting):
+        on_memory(trainer.memory(graph, data, validation))
     began = time.perf_counter()
     trained = trainer.fit(graph, data, validation=validation, rng=rng, checkpoint=checkpoint, on_step=on_step)
     metadata = read_metadata(trained)
@@ -93,9 +148,13 @@ def train_config(
     return Trained(graph=trained, seconds=time.perf_counter() - began, curve=curve, config=config)
 
 
-def _data(config: Config, folder: Path) -> tuple[Dataset, Dataset | None]:
+def data_of(config: Config, folder: Path) -> tuple[Dataset, Dataset | None]:
+    """The data that a configuration names, with its augmentations on those to train with.
+
+    Raises `BadInput` as `read_dataset` does, and (NB703) for options that do not fit the data.
+    """
     section = config.data
-    train = _loaded(section.train, folder, section.inputs)
+    train = loaded(section.train, folder, section.inputs)
     duration = section.duration or train.spikes.duration
     train = train.with_spikes(train.spikes.with_duration(duration)[0])
     if section.shift >= train.spikes.n_units:
@@ -104,15 +163,28 @@ def _data(config: Config, folder: Path) -> tuple[Dataset, Dataset | None]:
             code="NB703",
             fix="shift by fewer channels than there are",
         )
-    if section.shift:
-        train = replace(train, augmentations=(ChannelShift(section.shift),))
+    train = replace(train, augmentations=_augmentations(section))
     if section.valid is None:
         return train, None
-    valid = _loaded(section.valid, folder, section.inputs or train.spikes.n_units)
+    valid = loaded(section.valid, folder, section.inputs or train.spikes.n_units)
     return train, valid.with_spikes(valid.spikes.with_duration(duration)[0])
 
 
-def _loaded(name: str, folder: Path, inputs: int | None) -> Dataset:
+def _augmentations(section: DataSection) -> tuple[Augmentation, ...]:
+    """What the section asks for, in the order that its docstring states."""
+    found: list[tuple[float, Augmentation]] = [
+        (section.blend, Blend(section.blend)),
+        (section.stretch, TimeStretch(section.stretch)),
+        (section.shift, ChannelShift(section.shift)),
+        (section.swap, NeighbourSwap(section.swap)),
+        (section.jitter + section.jitter_time, Jitter(section.jitter, section.jitter_time)),
+        (section.drop, Drop(section.drop)),
+    ]
+    return tuple(augmentation for strength, augmentation in found if strength)
+
+
+def loaded(name: str, folder: Path, inputs: int | None) -> Dataset:
+    """A data set as section [data] names it: a file, or generated samples of Yin-Yang."""
     if name.startswith("yin-yang:"):
         from nirbridge.io.yin_yang import yin_yang, yin_yang_steps
 

@@ -103,6 +103,8 @@ def _problem(error: Exception) -> str:
     if isinstance(error, ValidationError):
         items = error.errors(include_url=False, include_input=False)
         text = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in items[:8])
+    elif isinstance(error, RecursionError):
+        text = "it nests too deep to be read"
     else:
         text = str(error)
     return ascii(text[:400])[1:-1]

@@ -98,7 +98,9 @@ def _conv_spaces(graph: nir.NIRGraph) -> dict[str, Shape]:
 
 def _put_graph(group: h5py.Group, graph: nir.NIRGraph, owner: str, spaces: Mapping[str, Shape]) -> None:
     _put(group, "type", "NIRGraph")
-    edges = np.array([[str(a), str(b)] for a, b in graph.edges], dtype=object).reshape(-1, 2)
+    # edges into an Output last: some readers return what the last edge of a loop computed (NB214)
+    ordered = sorted(graph.edges, key=lambda edge: isinstance(graph.nodes[edge[1]], nir.Output))
+    edges = np.array([[str(a), str(b)] for a, b in ordered], dtype=object).reshape(-1, 2)
     group.create_dataset("edges", data=edges, dtype=h5py.string_dtype())
     nodes = group.create_group("nodes")
     for name, node in graph.nodes.items():

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.errors import Unsupported
+from nirbridge.network.sparse_weight import SparseWeight
 from nirbridge.network.windows import Sparse, bias_of, window_of
 
 Shape = tuple[int, ...]
@@ -20,8 +21,8 @@ WINDOWS = (nir.Conv1d, nir.Conv2d, nir.SumPool2d, nir.AvgPool2d)
 class Operator:
     """y = matrix·x + bias over flattened (row-major) vectors.
 
-    matrix: (n_out, n_in) float64, sparse for windows, or None for the identity; bias: (n_out,)
-    float64 or None.
+    matrix: (n_out, n_in) float64, sparse for windows and sparse weights, or None for the identity; bias:
+    (n_out,) float64 or None.
     """
 
     matrix: NDArray[np.float64] | Sparse | None
@@ -41,6 +42,8 @@ def operator(node: nir.NIRNode, name: str, in_shape: Shape) -> Operator:
 
 @operator.register
 def _(node: nir.Linear, name: str, in_shape: Shape) -> Operator:
+    if isinstance(node.weight, SparseWeight):
+        return Operator(node.weight.sparse(), None, _linear_shape(node.weight.shape, name, in_shape))
     return _matrix(np.asarray(node.weight, dtype=np.float64), None, name, in_shape)
 
 
@@ -53,7 +56,7 @@ def _(node: nir.Affine, name: str, in_shape: Shape) -> Operator:
 def _matrix(
     weight: NDArray[np.float64], bias: NDArray[np.float64] | None, name: str, in_shape: Shape
 ) -> Operator:
-    out_shape = _linear_shape(weight, name, in_shape)
+    out_shape = _linear_shape(weight.shape, name, in_shape)
     if weight.ndim > 2:
         # rank 3 and more: a block for each leading index (SEMANTICS.md §3)
         blocks = weight.reshape(-1, *weight.shape[-2:])
@@ -66,15 +69,15 @@ def _matrix(
     return Operator(weight, flat, out_shape)
 
 
-def _linear_shape(weight: NDArray[np.float64], name: str, in_shape: Shape) -> Shape:
-    expected = (*weight.shape[:-2], weight.shape[-1])
+def _linear_shape(weight: Shape, name: str, in_shape: Shape) -> Shape:
+    expected = (*weight[:-2], weight[-1])
     if in_shape != expected:
         raise Unsupported(
-            f"node '{name}' has a weight of shape {weight.shape}, its input has shape {in_shape}",
+            f"node '{name}' has a weight of shape {weight}, its input has shape {in_shape}",
             code="NB109",
             fix=f"expected an input of shape {expected}; nirbridge check FILE lists every shape",
         )
-    return tuple(int(n) for n in (*weight.shape[:-2], weight.shape[-2]))
+    return tuple(int(n) for n in (*weight[:-2], weight[-2]))
 
 
 @operator.register
@@ -111,7 +114,7 @@ def _(node: nir.NIRNode, name: str, in_shape: Shape) -> Operator:
 def output_shape(node: nir.NIRNode, name: str, in_shape: Shape) -> Shape:
     """Shape of a pass-through node's output; does not build its matrix."""
     if isinstance(node, nir.Linear | nir.Affine):
-        return _linear_shape(np.asarray(node.weight), name, in_shape)
+        return _linear_shape(np.shape(node.weight), name, in_shape)
     if isinstance(node, nir.Scale | nir.Threshold):
         return in_shape
     if isinstance(node, WINDOWS):

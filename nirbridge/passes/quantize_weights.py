@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import nir
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nirbridge.errors import UsageError
 from nirbridge.graph import inline, replace_nodes
@@ -34,7 +35,7 @@ class QuantizeWeights:
     go to ``node.metadata["nirbridge_q"]`` (NIR_TOOLKIT.md §5, §8).
 
     What stays equal: nothing; a weight errs by half a scale at most where it is not clipped.
-    Weights that carry integers of the asked kind already are kept.
+    Weights that carry integers of the asked kind already, or of fewer bits, are kept.
     """
 
     bits: int = 8
@@ -67,7 +68,7 @@ class QuantizeWeights:
 
     def _done(self, graph: nir.NIRGraph, names: list[str]) -> bool:
         found = [quantization_of(graph.nodes[name], name) for name in names]
-        kept = [q for q in found if q is not None and q.bits == self.bits]
+        kept = [q for q in found if q is not None and q.bits <= self.bits]
         if len(kept) < len(names):
             return False
         if self.granularity == "channel":
@@ -76,7 +77,19 @@ class QuantizeWeights:
 
     def _quantised(self, graph: nir.NIRGraph, names: list[str]) -> dict[str, nir.NIRNode]:
         nodes: dict[str, Any] = {name: deepcopy(graph.nodes[name]) for name in names}
-        weights = {name: np.asarray(node.weight, dtype=np.float64) for name, node in nodes.items()}
+        for name, found in self.integers({name: node.weight for name, node in nodes.items()}).items():
+            nodes[name].weight = found.weight()
+            nodes[name].metadata[KEY] = found.as_metadata()
+        return nodes
+
+    def integers(self, arrays: Mapping[str, ArrayLike]) -> dict[str, Quantization]:
+        """The integers of weights that share a scale: what the pass does to the nodes of one group.
+
+        arrays: weights (n_post, …) by node name; granularity ``channel`` takes one at a time. Raises
+        `Unsupported` (NB212) by node name where a scale would be infinite.
+        """
+        weights = {name: np.asarray(array, dtype=np.float64) for name, array in arrays.items()}
+        names = list(weights)
         axis = -1
         if self.granularity == "channel":
             axis = 0
@@ -94,14 +107,13 @@ class QuantizeWeights:
             )
         top = 2 ** (self.bits - 1) - 1
         bottom = -top - 1 if self.scheme == "mlgenn-netx" else -top
+        found = {}
         for name, weight in weights.items():
             step = scale.astype(np.float64)
             step = step.reshape(-1, *[1] * (weight.ndim - 1)) if axis == 0 else step
             q = np.clip(np.rint(weight / step), bottom, top).astype(np.int8)
-            quantization = Quantization(q=q, scale=scale, bits=self.bits, axis=axis)
-            nodes[name].weight = quantization.weight()
-            nodes[name].metadata[KEY] = quantization.as_metadata()
-        return nodes
+            found[name] = Quantization(q=q, scale=scale, bits=self.bits, axis=axis)
+        return found
 
     def _scale(self, w: NDArray[np.float64]) -> np.float32:
         """The scale of a flat array as float32; 1 where all weights are 0 or too small for one."""

@@ -133,7 +133,7 @@ def _described(node: nir.NIRNode) -> list[str]:
 
 
 def _dims(shape: Any) -> str:
-    return "" if shape is None else "×".join(str(int(n)) for n in np.asarray(shape).reshape(-1))
+    return "" if shape is None else "×".join(f"{n:.15g}" for n in np.asarray(shape).reshape(-1).tolist())
 
 
 def _value(key: str, value: Any) -> str:

@@ -72,6 +72,22 @@ def _solved(tau: NDArray[np.float64], r: NDArray[np.float64]) -> float | None:
     return float(c.mean()) if _constant(c) and z.max() <= 0.5 else None
 
 
+def euler_step(nodes: Iterable[nir.NIRNode]) -> float | None:
+    """The dt [file's unit] for which every r is tau/dt and every w_in tau_syn/dt, all r > 1; or None.
+
+    As `exact_step` it counts only where two tau differ or dt is a round number.
+    """
+    found = [pair for node in nodes for pair in _pairs(node)]
+    if not any(name == "r" for name, _ in found):
+        return None
+    tau = np.concatenate([pair[0] for _, pair in found])
+    steps = tau / np.concatenate([pair[1] for _, pair in found])
+    if not _constant(steps) or any(name == "r" and pair[1].min() <= 1 for name, pair in found):
+        return None
+    step = float(steps.mean())
+    return step if len(np.unique(tau)) > 1 or _round(step) else None
+
+
 def exact_step(nodes: Iterable[nir.NIRNode], semantics: Semantics | None) -> float | None:
     """The dt [file's unit] for which every r is tau·e^(−dt/tau)/dt, or None.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nirbridge.graph import copy
 from nirbridge.validate.fields import FIELDS, type_name
-from nirbridge.validate.shape_rules import transposed_weights
+from nirbridge.validate.shape_rules import square_weights, transposed_weights
 from nirbridge.validate.shapes import Shape, as_shape, input_shape, unbatched
 from nirbridge.validate.view import View, view_of
 from nirbridge.validate.wiring import misplaced_inputs
@@ -53,15 +53,11 @@ def _inputs_of_loops(graph: nir.NIRGraph) -> None:
 
 def _transpose(view: View, which: Transpose) -> None:
     wrong = transposed_weights(view)
-    shapes = {
-        name: np.shape(node.weight)
-        for name, node in view.flat.nodes.items()
-        if isinstance(node, nir.Linear | nir.Affine) and np.ndim(node.weight) == 2
-    }
-    square = any(rows == columns for rows, columns in shapes.values())
-    if not wrong or (square and which == "stop"):
+    nodes = view.flat.nodes.items()
+    matrices = [n for n, x in nodes if isinstance(x, nir.Linear | nir.Affine) and np.ndim(x.weight) == 2]
+    if not wrong or (which == "stop" and square_weights(view)):
         return
-    for name in shapes if which == "all" else wrong:
+    for name in matrices if which == "all" else wrong:
         node: Any = view.flat.nodes[name]
         node.weight = np.ascontiguousarray(np.asarray(node.weight).T)
         node.__post_init__()

@@ -77,11 +77,18 @@ def weight_ranks(view: View) -> Iterator[Finding]:
 
 def transposed(view: View) -> Iterator[Finding]:
     """NB110: a weight stored as (in, out)."""
+    fix = f"{_FIX} --transpose all, or mismatched" if square_weights(view) else _FIX
     for name in transposed_weights(view):
         node: Any = view.flat.nodes[name]
         rows, columns = np.shape(node.weight)
         what = f"weight has shape ({rows}, {columns}), it fits only as ({columns}, {rows})"
-        yield found("NB110", "error", name, type_name(node), what, "transpose it: NIR stores (out, in)")
+        yield found("NB110", "error", name, type_name(node), f"{what}: NIR stores (out, in)", fix)
+
+
+def square_weights(view: View) -> bool:
+    """Whether a square weight stands in the file, which leaves open in which order it is stored."""
+    shapes = (np.shape(n.weight) for n in view.flat.nodes.values() if isinstance(n, nir.Linear | nir.Affine))
+    return any(len(shape) == 2 and shape[0] == shape[1] for shape in shapes)
 
 
 def transposed_weights(view: View) -> list[str]:
@@ -134,7 +141,7 @@ def flatten_axes(view: View) -> Iterator[Finding]:
             continue
         shape = input_shape(node) or view.arriving.get(name)
         if shape is not None and flattened_axes(node, len(shape)) is None:
-            axes = f"{node.start_dim!a} to {node.end_dim!a}"
+            axes = f"{node.start_dim} to {node.end_dim}"
             what = (
                 f"flattens axes {axes} of an input of shape {_shown(shape)}, expected axes in order from it"
             )
@@ -153,7 +160,8 @@ def ports(view: View) -> Iterator[Finding]:
             what = "its shape is empty, expected one size an axis"
             yield found("NB117", "warning", name, type_name(node), what, _FIX)
         elif shape is None:
-            what = "has no shape, expected a list of sizes"
+            stated = "has no shape" if value is None else f"its shape is {np.asarray(value).tolist()!a:.60}"
+            what = f"{stated}, expected a list of whole numbers"
             yield found("NB117", "error", name, type_name(node), what, "state its shape")
         elif min(shape) < 1 or math.prod(shape) > MAX_ELEMENTS:
             what = f"its shape is {_shown(shape)}, expected sizes of at least 1 and at most 2^31 elements"

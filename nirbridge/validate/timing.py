@@ -1,4 +1,4 @@
-"""Rules about time: NB301 to NB304, NB306 and NB307."""
+"""Rules about time: NB301 to NB307."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from nirbridge.errors import Finding
 from nirbridge.validate.fields import type_name
-from nirbridge.validate.gains import exact_step
+from nirbridge.validate.gains import euler_step, exact_step
 from nirbridge.validate.parameters import numbers
 from nirbridge.validate.report import found, offender
-from nirbridge.validate.view import View
+from nirbridge.validate.view import View, view_of
 
 _SUSPICIOUS = 1e-4
 _AMBIGUOUS = 0.5
@@ -23,6 +23,28 @@ def missing_dt(view: View) -> Iterator[Finding]:
     if view.metadata is None:
         what = "says no dt, and NIR files cannot; running it needs one"
         yield found("NB301", "warning", None, "NIRGraph", what, "state --dt SECONDS")
+
+
+def exporter_step(graph: nir.NIRGraph) -> float | None:
+    """The dt [file's unit] that r and w_in of a graph without metadata were made for, or None."""
+    view = view_of(graph)
+    if view.metadata is not None:
+        return None
+    nodes = view.flat.nodes.values()
+    return euler_step(nodes) or exact_step(nodes, None)
+
+
+def asked_step(graph: nir.NIRGraph, dt: float | None, time_unit: float | None) -> Iterator[Finding]:
+    """NB305: a stated dt [s] that is not the one which r and w_in were made for.
+
+    graph: before the dt is written into its metadata. time_unit: seconds per unit of its tau.
+    """
+    step = exporter_step(graph) if dt is not None else None
+    own = None if step is None else step * (time_unit or 1.0)
+    if dt is not None and own is not None and abs(dt - own) > 1e-3 * own:
+        what = f"--dt is {dt:g} s, its r are those of an exporter with dt = {own:g} s"
+        fix = f"state --dt {own:g}, or scale r and w_in"
+        yield found("NB305", "warning", None, "NIRGraph", what, fix)
 
 
 def ambiguous_unit(view: View) -> Iterator[Finding]:

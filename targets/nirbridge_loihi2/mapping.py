@@ -13,6 +13,7 @@ from nirbridge_loihi2.partition import (
     Demand,
     Partition,
     Split,
+    core_memory,
     demands,
     partition,
 )
@@ -25,7 +26,6 @@ CHIPS: dict[str, int] = {"oheo-gulch": 1, "kapoho-point": 8, "hala-point": 1152}
 CORES_PER_CHIP = 120  # 128 on the die, 122 usable (Hala Point: 140 544/1152), 120 assumed
 NEURONS_PER_CHIP = 1 << 20  # published
 SYNAPSES_PER_CHIP = 120_000_000  # published
-MEMORY_FIXED, MEMORY_WORDS = 0.155, 20_480  # inferred: within 0.2 points of the chip's plot
 
 
 def place(parts: Sequence[Partition], board: Board = "oheo-gulch") -> Placement:
@@ -74,7 +74,7 @@ def _core(part: Partition, at: int, index: int, chip: int) -> Core:
         node=demand.name,
         first=min(at * part.per_core, demand.size),
         neurons=n,
-        memory=MEMORY_FIXED + (units + axons + held + axon_map + words) / MEMORY_WORDS,
+        memory=core_memory(demand, held),
         detail={
             "chip": chip,
             "synmem_units": units,

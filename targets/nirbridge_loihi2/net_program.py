@@ -55,7 +55,7 @@ class NetProgram:
             for demand in demands(self.network)
         )
         placement = place(parts, self.target.board)
-        over = fit_findings(parts, placement, self.target.board)
+        over = fit_findings(parts, placement, self.target)
         if over:
             raise DoesNotFit(
                 over[0].message, code=over[0].code, placement=placement, fix=over[0].fix, findings=over[1:]

@@ -19,6 +19,7 @@ SYNMEM_UNITS = 12_000  # of 64 bit a core: published compiler log
 NEURONS_PER_CORE = 4095  # inferred: below 4096, the largest seen is 3168
 HEADER_BITS, INDEX_BITS, DELAY_BITS = 20, 12, 6  # inferred, inferred, assumed
 RING_BITS = 24  # a delay accumulator: assumed
+MEMORY_FIXED, MEMORY_WORDS = 0.155, 20_480  # inferred: within 0.2 points of the chip's plot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,16 @@ class Demand:
         if self.shape is None or self.flat:
             return neurons
         return neurons // self.shape[0] * self.x_stride
+
+
+def core_memory(demand: Demand, neurons: int) -> float:
+    """Share of a core's memory that so many neurons take: 0.155 + (SynMem units, axons, neurons, axon map
+    and delay buffers)/20 480 (LOIHI2.md §4)."""
+    words = 0
+    if neurons:
+        words = demand.units(neurons) + demand.axons_in + demand.axon_map(neurons)
+        words += neurons + demand.delay_words(neurons)
+    return MEMORY_FIXED + words / MEMORY_WORDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +152,7 @@ def partition(demand: Demand, split: Split = "logged", most: int = NEURONS_PER_C
     (C, H, W): slices of the largest power of two columns that fit, at most the smallest power of two
     that holds W. Else ``logged``, as two compiler logs show: from k = 1, while a core with ceil(N/k)
     neurons holds more than 12 000 units or ``most`` neurons, k ← max(k·ceil(units/12 000), k+1);
-    ``packed``: the smallest k that fits. Where even one column or neuron does not fit a core, one a
+    ``packed``: the smallest k that fits. With delays (no log has any) their buffers must fit too. Where even one column or neuron does not fit a core, one a
     core is returned.
     """
     if demand.shape is not None:
@@ -150,7 +161,8 @@ def partition(demand: Demand, split: Split = "logged", most: int = NEURONS_PER_C
 
     def fits(k: int) -> bool:
         per = -(-n // k)
-        return demand.units(per) <= SYNMEM_UNITS and per <= most
+        held = demand.units(per) <= SYNMEM_UNITS and per <= most
+        return held and (not demand.delays or core_memory(demand, per) <= 1)
 
     k = 1
     while not fits(k):
@@ -169,7 +181,9 @@ def _sliced(demand: Demand, most: int) -> Partition:
     column = channels * height
 
     def fits(columns: int) -> bool:
-        return columns * column <= most and demand.units(columns * column) <= SYNMEM_UNITS
+        held = columns * column
+        fits = held <= most and demand.units(held) <= SYNMEM_UNITS
+        return fits and (not demand.delays or core_memory(demand, held) <= 1)
 
     columns = 1
     while columns < width and fits(2 * columns):

@@ -71,15 +71,17 @@ class Loihi2:
     def passes(self, graph: nir.NIRGraph) -> Sequence[Pass]:
         """What the chip's integers need, each step a pass: delays in whole steps and per synapse, gains in
         the weights (Lava's form), int8 weights with one scale a population (that of the least squared
-        error), decays of 4096, thresholds and biases in whole weight steps. A graph from a `.net` file that
-        is legal as it stands needs none."""
+        error), decays of 4096, thresholds and biases in whole weight steps. Weights that run as they stand
+        are left alone; a graph from a `.net` file that is legal needs nothing."""
         metadata = read_metadata(graph)
         deployed = metadata is not None and bool((metadata.model_extra or {}).get("in_steps"))
-        if deployed and not any(f.level == "error" for f in self._lowered(graph)[0]):
+        legal = not any(f.level == "error" for f in self._lowered(graph)[0])
+        if deployed and legal:
             return ()
         delays = any(isinstance(node, nir.Delay) for node in inline(graph).nodes.values())
         weights = QuantizeWeights(scheme="mse")  # never a larger squared error than scheme max
-        integers = (RescaleLif(), weights, QuantizeDecays(), QuantizeThresholds(), QuantizeBiases())
+        grid = (QuantizeDecays(), QuantizeThresholds(), QuantizeBiases())
+        integers = grid if legal else (RescaleLif(), weights, *grid)
         return (RoundDelays(), FoldDelays(), *integers) if delays else integers
 
     def check(self, graph: nir.NIRGraph) -> list[Finding]:
@@ -103,7 +105,7 @@ class Loihi2:
         if lowered is None and network is not None:
             lowered = self._lowered_after_passes(graph)
         if lowered is not None:
-            found += fit_findings(*self._placed(lowered), self.board)
+            found += fit_findings(*self._placed(lowered), self)
         return found
 
     def compile(self, graph: nir.NIRGraph) -> Loihi2Program:
@@ -137,7 +139,7 @@ class Loihi2:
             )
         assert network is not None and lowered is not None
         parts, placement = self._placed(lowered)
-        over = fit_findings(parts, placement, self.board)
+        over = fit_findings(parts, placement, self)
         if over:
             raise DoesNotFit(
                 over[0].message, code=over[0].code, placement=placement, fix=over[0].fix, findings=over[1:]

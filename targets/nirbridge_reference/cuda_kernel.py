@@ -35,8 +35,7 @@ from nirbridge_reference.readings import SPYX, read
 
 use_cache(__name__)
 
-WORDS = 32  # of 32 bits: a bit for each of at most 1024 threads
-MOST_THREADS = 32 * WORDS
+WORDS = 32  # of 32 bits: a bit for each of the 1024 threads that a block has at most
 MASK = 3 * WORDS
 # 1024 threads share the 65,536 registers of a multiprocessor; the simulator has none and takes no option
 _REGISTERS = {} if numba.config.ENABLE_CUDASIM else {"max_registers": 64}
@@ -104,34 +103,18 @@ def _list(mask: Any, turn: Any, size: Any, to: Any, sent: Any, unit: Any, value:
 
 @cuda.jit(device=True)
 def _receive(
-    mask: Any, turn: Any, first: Any, last: Any, start: Any, size: Any, to: Any, old: Any, event_unit: Any,
-    event_value: Any, sent: Any, unit: Any, value: Any,
-) -> Any:  # fmt: skip
-    """List the events first … last−1 that are this input's; several of a unit add. As `_list` returns."""
+    first: Any, n: Any, to: Any, old: Any, event_unit: Any, event_value: Any, sent: Any, unit: Any, value: Any
+) -> None:
+    """Take over n events of this step as the list of an input, which held ``old`` entries."""
     tid, threads = cuda.threadIdx.x, cuda.blockDim.x
     for k in range(tid, old, threads):
         sent[to + unit[to + k]] = 0
     cuda.syncthreads()
-    n = 0
-    for head in range(first, last, threads):
-        e = head + tid
-        u = -1
-        if e < last and (e == first or event_unit[e - 1] != event_unit[e]):
-            u = event_unit[e] - start
-        hit = u >= 0 and u < size
-        at, hits = _place(mask, turn, hit)
-        turn += 1
-        if hit:
-            x = event_value[e]
-            e += 1
-            while e < last and event_unit[e] == start + u:
-                x += event_value[e]
-                e += 1
-            sent[to + u] = x
-            unit[to + n + at] = u
-            value[to + n + at] = x
-        n += hits
-    return n, turn
+    for k in range(tid, n, threads):
+        u, x = event_unit[first + k], event_value[first + k]
+        sent[to + u] = x
+        unit[to + k] = u
+        value[to + k] = x
 
 
 @cuda.jit(device=True)
@@ -253,8 +236,8 @@ def run_batch(
 ) -> None:  # fmt: skip
     """Run a batch, block b of the grid sample b. Tables as `cuda_tables.Tables` has them, arrays per sample:
 
-    event_start (samples, n_steps+1) int64 into event_unit and event_value; traced (m, 3) and recorded
-    (pops,) as in `kernels.run_sample`. membranes, currents (samples, states), buffers (samples,
+    event_start (samples, inputs, n_steps+1) int64, event_unit and event_value as in `inputs.Events`; traced
+    (m, 3) and recorded (pops,) as in `loop.Loop.run`. membranes, currents (samples, states), buffers (samples,
     elements), sents, units, values (samples, 2·states), counted (samples, 2·pops), rings (samples, ring)
     are room to work in and need no value. trace (samples, n_steps, columns), output (samples, n_steps,
     units); tape (samples, capacity, 4) int32: step, population, unit, value; counts (samples, pops, 2)
@@ -317,10 +300,10 @@ def run_batch(
                 continue
             n = 0
             if kind == INPUT:
-                n, turn = _receive(
-                    mask, turn, event_start[b, t], event_start[b, t + 1], start, size, to,
-                    count[slot * n_pops + p], event_unit, event_value, sent, unit, value,
-                )  # fmt: skip
+                first = event_start[b, pops[p, 6], t]
+                n = event_start[b, pops[p, 6], t + 1] - first
+                old = count[slot * n_pops + p]
+                _receive(first, n, to, old, event_unit, event_value, sent, unit, value)
             elif kind == DELAY:
                 _delay(t, start, size, pops[p, 5], pops[p, 6], to, buffer, delay, ring, sent)
             else:

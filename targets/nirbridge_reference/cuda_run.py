@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from nirbridge.errors import DoesNotFit
 from nirbridge.kernels.gpu import find_gpu
 from nirbridge.placement import Core, Limit, Placement
-from nirbridge_reference.cuda_kernel import MOST_THREADS, run_batch
+from nirbridge_reference.cuda_kernel import run_batch
 from nirbridge_reference.cuda_tables import bytes_per_sample, room, tables, threads_for
+from nirbridge_reference.inputs import Events
 from nirbridge_reference.lower import KINDS, Lowered
 
 Ints = NDArray[np.int64]
@@ -34,11 +35,11 @@ class CudaLoop:
 
     def __init__(self, low: Lowered, threads: int) -> None:
         self.low = low
-        self.threads = min(threads, MOST_THREADS) or threads_for(low)
+        self.threads = threads or threads_for(low)
         self.device = find_gpu().device
         own = tables(low, self.threads)
         fixed = (
-            own.ops, own.pops, low.weights, low.sparse_start, low.sparse_target.astype(np.int32),
+            own.ops, own.pops, low.weights, low.sparse_start, low.sparse_target,
             own.into_start, own.into_source, own.into_weight, low.bias, low.first_bias, low.parameters,
             low.delay, low.flags,
         )  # fmt: skip
@@ -51,30 +52,32 @@ class CudaLoop:
             self._into_source, self._into_weight, self._bias, self._first_bias, self._par, self._delay,
             self._flags,
         ) = (cuda.to_device(np.ascontiguousarray(array)) for array in fixed)  # fmt: skip
+        nothing = {"recorded": np.zeros(len(low.pops), np.bool_), "traced": np.zeros((0, 3), np.int64),
+                   "columns": 0}  # fmt: skip
+        inputs = int(np.sum(low.pops[:, 0] == KINDS["input"]))
+        self.run(Events.empty(inputs, low.dtype), 0, nothing, 0)  # compiles, so that a run's time is its own
 
     def run(
         self,
-        start: Ints,
-        unit: Ints,
-        value: NDArray[np.floating],
+        events: Events,
         n_steps: int,
         plan: dict[str, Any],
         outputs: int,
         progress: Callable[[int], None] | None = None,
     ) -> list[tuple[Any, ...]]:
-        """(tape rows, tape, trace, output, counts) of every sample, as the CPU's loop gives them.
+        """(tape rows, tape, trace, output, counts) of every sample, as `loop.Loop.run` gives them.
 
-        start (samples, n_steps+1): window of each step in unit and value. A sample whose spikes do not
-        fit on its tape is run again with a tape as long as needed. Raises `DoesNotFit` (NB607) where not
-        even one sample fits into the device's free memory.
+        Samples run together, so none has a time of its own. A sample whose spikes do not fit on its tape
+        is run again with a tape as long as needed. Raises `DoesNotFit` (NB607) where not even one sample
+        fits into the device's free memory.
         """
-        results: list[tuple[Any, ...]] = [()] * len(start)
+        results: list[tuple[Any, ...]] = [()] * events.n_samples
         capacity = FIRST_TAPE if plan["recorded"].any() else 1
-        todo = np.arange(len(start))
+        todo = np.arange(events.n_samples)
         done = 0
         while len(todo):
-            batch = todo[: self._fits(start[todo], n_steps, plan["columns"], outputs, capacity)]
-            rows, *arrays = self._launch(start[batch], unit, value, n_steps, plan, outputs, capacity)
+            batch = todo[: self._fits(events.start[todo], n_steps, plan["columns"], outputs, capacity)]
+            rows, *arrays = self._launch(events, batch, n_steps, plan, outputs, capacity)
             over = rows > capacity
             for at in np.flatnonzero(~over):
                 tape, trace, output, counts = (array[at] for array in arrays)
@@ -88,8 +91,8 @@ class CudaLoop:
 
     def _fits(self, start: Ints, n_steps: int, columns: int, outputs: int, capacity: int) -> int:
         """How many of the next samples run together."""
-        events = int((start[:, -1] - start[:, 0]).max())
-        each = bytes_per_sample(self.low, n_steps, events, columns, outputs, capacity)
+        most = int((start[:, :, -1] - start[:, :, 0]).sum(axis=1).max())
+        each = bytes_per_sample(self.low, n_steps, most, columns, outputs, capacity)
         free = self._free()
         if each > free:
             raise self._too_large(f"one sample of {n_steps} steps", each, free)
@@ -97,19 +100,20 @@ class CudaLoop:
 
     def _launch(
         self,
-        start: Ints,
-        unit: Ints,
-        value: NDArray[np.floating],
+        events: Events,
+        batch: Ints,
         n_steps: int,
         plan: dict[str, Any],
         outputs: int,
         capacity: int,
     ) -> tuple[NDArray[Any], ...]:
-        """Run samples in one launch: (rows, tape, trace, output, counts), first axis the sample."""
-        n, low = len(start), self.low
-        lengths = start[:, -1] - start[:, 0]
-        chosen = np.concatenate([np.arange(a, b) for a, b in zip(start[:, 0], start[:, -1], strict=True)])
-        window = start - start[:, :1] + (np.cumsum(lengths) - lengths)[:, None]
+        """Run the samples ``batch`` in one launch: (rows, tape, trace, output, counts) by sample."""
+        n, low = len(batch), self.low
+        start = events.start[batch]
+        first, last = start[:, :, 0].reshape(-1), start[:, :, -1].reshape(-1)
+        chosen = np.concatenate([np.zeros(0, np.int64), *map(np.arange, first, last)])
+        moved = np.cumsum(last - first) - last
+        window = start + moved.reshape(*start.shape[:2], 1)
         work = [cuda.device_array((n, size), dtype) for size, dtype in room(low).values()]
         trace = cuda.device_array((n, n_steps, plan["columns"]), low.dtype)
         output = cuda.device_array((n, n_steps, outputs), low.dtype)
@@ -119,8 +123,8 @@ class CudaLoop:
         with warnings.catch_warnings():  # a batch smaller than the GPU is the user's to choose
             warnings.simplefilter("ignore", NumbaPerformanceWarning)
             run_batch[n, self.threads](
-                n_steps, cuda.to_device(window), cuda.to_device(unit[chosen]),
-                cuda.to_device(value[chosen]), self._ops, self._pops, self._weights,
+                n_steps, cuda.to_device(window), cuda.to_device(events.unit[chosen]),
+                cuda.to_device(events.value[chosen]), self._ops, self._pops, self._weights,
                 self._sparse_start, self._sparse_target, self._into_start, self._into_source,
                 self._into_weight, self._bias, self._first_bias, low.network.semantics.dt, self._par,
                 self._delay, self._flags, cuda.to_device(plan["traced"]),

@@ -23,8 +23,8 @@ class Tables:
 
     ops (n, 11): the columns of `Lowered.ops`, then the offset of a sparse matrix into ``into_start`` (−1:
     not stored by target) and how many sources may have sent for it to be added row by row.
-    pops (n, 8): the columns of `Lowered.pops`, then the length of a delay's ring in steps and whether
-    what is sent is listed. into_start, into_source, into_weight: sparse matrices by target, sources ascending.
+    pops (n, 8): the columns of `Lowered.pops`, then a delay's length of the ring in steps or an input's
+    number, and whether what is sent is listed. into_start, into_source, into_weight: sparse matrices by target, sources ascending.
     """
 
     ops: Ints
@@ -76,12 +76,16 @@ def tables(low: Lowered, threads: int) -> Tables:
 
 
 def _populations(low: Lowered) -> Ints:
-    """`Lowered.pops` with the length of each ring and whether the population's list is read."""
+    """`Lowered.pops` with the length of each ring or the number of each input, and whether its list is read."""
     listened = low.ops[(low.ops[:, 0] == 0) & np.isin(low.ops[:, 4], (DENSE, SPARSE)), 1]
-    rows = []
+    rows, inputs = [], 0
     for at, (kind, start, size, *_) in enumerate(low.pops):
-        ring = int(low.delay[start : start + size].max(initial=0)) + 1 if kind == KINDS["delay"] else 0
-        rows.append([ring, kind not in VALUES or at in listened])
+        extra = 0
+        if kind == KINDS["delay"]:
+            extra = int(low.delay[start : start + size].max(initial=0)) + 1
+        elif kind == KINDS["input"]:
+            extra, inputs = inputs, inputs + 1
+        rows.append([extra, kind not in VALUES or at in listened])
     return np.concatenate([low.pops, np.array(rows, np.int64).reshape(-1, 2)], axis=1)
 
 
@@ -115,8 +119,8 @@ def bytes_per_sample(
     number = np.dtype(low.dtype).itemsize
     return (
         work
-        + 8 * (n_steps + 1)
-        + events * (8 + number)
+        + 8 * (n_steps + 1) * int(np.sum(low.pops[:, 0] == KINDS["input"]))
+        + events * (4 + number)
         + n_steps * (columns + outputs) * number
         + 16 * capacity
         + 16 * len(low.pops)

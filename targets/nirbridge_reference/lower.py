@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import nir
 import numpy as np
@@ -39,7 +41,7 @@ class Lowered:
     pops: Ints
     weights: NDArray[np.floating]
     sparse_start: Ints
-    sparse_target: Ints
+    sparse_target: NDArray[np.int32]
     bias: NDArray[np.floating]
     first_bias: NDArray[np.floating]
     parameters: NDArray[np.floating]
@@ -76,8 +78,8 @@ class _Tables:
     """What grows while the network is walked: operations, stored matrices, buffers."""
 
     ops: list[list[int]] = field(default_factory=list)
-    weights: list[NDArray[np.float64]] = field(default_factory=list)
-    targets: list[Ints] = field(default_factory=list)
+    weights: list[NDArray[np.floating]] = field(default_factory=list)
+    targets: list[NDArray[np.integer]] = field(default_factory=list)
     starts: list[Ints] = field(default_factory=list)
     bias: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     absent: set[int] = field(default_factory=set)
@@ -95,7 +97,7 @@ class _Tables:
             return self.stored[name]
         if isinstance(matrix, Sparse):
             # a start says where in the flat targets; the weights lie n_weights − n_targets further on
-            self.starts.append(matrix.start + self.n_targets)
+            self.starts.append(matrix.start + self.n_targets if self.n_targets else matrix.start)
             self.targets.append(matrix.targets)
             self.n_starts += len(matrix.start)
             flat = matrix.values
@@ -161,9 +163,9 @@ def lower(network: Network) -> Lowered:
         network=network,
         ops=np.array(tables.ops, dtype=np.int64).reshape(-1, OP_COLUMNS),
         pops=np.array(pops, dtype=np.int64).reshape(-1, POP_COLUMNS),
-        weights=np.concatenate([*tables.weights, np.zeros(1)]).astype(dtype),
-        sparse_start=np.concatenate([*tables.starts, np.zeros(1, np.int64)]),
-        sparse_target=np.concatenate([*tables.targets, np.zeros(1, np.int64)]),
+        weights=_flat(tables.weights, dtype),
+        sparse_start=_flat(tables.starts, np.dtype(np.int64)),
+        sparse_target=_flat(tables.targets, np.dtype(np.int32)),
         bias=bias,
         first_bias=first_bias,
         parameters=np.ascontiguousarray(parameters),
@@ -172,6 +174,18 @@ def lower(network: Network) -> Lowered:
         flags=flags_of(network),
         dtype=dtype,
     )
+
+
+def _flat(parts: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The parts one after the other, at least one element; a single one is not copied where it fits."""
+    if len(parts) == 1 and len(parts[0]):
+        return np.ascontiguousarray(parts[0], dtype)
+    flat = np.zeros(max(sum(len(part) for part in parts), 1), dtype)
+    at = 0
+    for part in parts:
+        flat[at : at + len(part)] = part
+        at += len(part)
+    return flat
 
 
 def _absent(stage: Stage, missing: list[bool], network: Network, target: Population) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import nir
@@ -19,12 +18,13 @@ from nirbridge.placement import Core, Limit, Placement
 from nirbridge.recording import Counts, Recording
 from nirbridge.spikes import Spikes
 from nirbridge_reference.cost import host_cost, jetson_cost
-from nirbridge_reference.events import events_of
 from nirbridge_reference.lower import Lowered
 from nirbridge_reference.profiles import delays_from_input, trace_units
 
 if TYPE_CHECKING:
     from nirbridge_reference.cuda_run import CudaLoop
+    from nirbridge_reference.inputs import Events
+    from nirbridge_reference.loop import Loop
     from nirbridge_reference.target import Reference
 
 QUANTITIES = {"v": 0, "i": 1, "x": 2}
@@ -34,12 +34,9 @@ class ReferenceProgram:
     """A graph lowered to tables, and the loop that runs them."""
 
     def __init__(self, target: Reference, lowered: Lowered, graph: nir.NIRGraph) -> None:
-        from nirbridge_reference.kernels import run_sample
-
         self.target = target
         self.lowered = lowered
         self.graph = graph
-        self._run_sample = run_sample
         network = lowered.network
         self._inputs = network.of_kind("input")
         self._outputs = network.of_kind("output")
@@ -51,11 +48,12 @@ class ReferenceProgram:
         if target.backend == "cuda":
             from nirbridge_reference.cuda_run import CudaLoop
 
-            self._gpu = CudaLoop(lowered, target.threads)
-            _, unit, value = self._no_events()
-            self._gpu.run(np.zeros((1, 1), np.int64), unit, value, 0, self._plan(()), self._output_units())
+            self._loop: Loop | CudaLoop = CudaLoop(lowered, target.threads)
+            self._gpu = self._loop
         else:
-            self._one(0, *self._no_events(), self._plan(()), 1)  # compiles: a run's time is its own
+            from nirbridge_reference.loop import Loop
+
+            self._loop = Loop(lowered, target.threads)
 
     @property
     def placement(self) -> Placement:
@@ -83,69 +81,33 @@ class ReferenceProgram:
         progress: Callable[[int], None] | None = None,
     ) -> Recording:
         """Run a batch; samples are independent and spread over threads, or blocks of a GPU."""
+        from nirbridge_reference.inputs import spike_events
+
         n_steps = spikes.n_steps(self.lowered.network.semantics.dt)
         ticks = n_steps + max(self._lag, default=0)
-        return self._run(*events_of(spikes, self.lowered.network, ticks), n_steps, ticks, record, progress)
+        plan = self._plan(record)
+        return self._run(spike_events(spikes, self.lowered, ticks), n_steps, ticks, plan, progress)
 
     def run_values(self, values: NDArray[np.floating], *, record: Sequence[str] = ()) -> Recording:
         """Run on numbers instead of spikes: values (n_samples, n_steps, units), added as they are."""
-        n, n_steps, units = values.shape
-        size = sum(self.lowered.network.populations[at].size for at in self._inputs)
-        if units != size:
-            raise BadInput(
-                f"the values have {units} units, the graph's input has {size}",
-                code="NB501",
-                fix="give an array (samples, steps, inputs)",
-            )
-        places = self._input_places()
-        ticks = n_steps + max(self._lag, default=0)
-        sample, step, unit = np.nonzero(values)
-        key = sample * ticks + step
-        start = np.searchsorted(key, np.arange(n)[:, None] * ticks + np.arange(ticks + 1)[None, :])
-        value = values[sample, step, unit].astype(self.lowered.dtype)
-        return self._run(start, places[unit], value, n_steps, ticks, record, None)
+        from nirbridge_reference.inputs import value_events
 
-    def _input_places(self) -> NDArray[np.int64]:
-        """Index of every input unit into the state arrays."""
-        pops = self.lowered.pops
-        return np.concatenate([np.arange(pops[at, 1], pops[at, 1] + pops[at, 2]) for at in self._inputs])
+        n_steps = values.shape[1]
+        ticks = n_steps + max(self._lag, default=0)
+        events = value_events(values, self.lowered, ticks)
+        return self._run(events, n_steps, ticks, self._plan(record), None)
 
     def _run(
         self,
-        start: NDArray[np.int64],
-        unit: NDArray[np.int64],
-        value: NDArray[np.floating],
+        events: Events,
         n_steps: int,
         ticks: int,
-        record: Sequence[str],
+        plan: dict[str, Any],
         progress: Callable[[int], None] | None,
     ) -> Recording:
-        plan = self._plan(record)
-        value = value.astype(self.lowered.dtype, copy=False)
         began = time.perf_counter()
-        if self._gpu is not None:
-            together = self._gpu.run(start, unit, value, ticks, plan, self._output_units(), progress)
-            return self._recording(together, plan, n_steps, ticks, time.perf_counter() - began)
-        threads = self.target.threads or os.cpu_count() or 1
-        jobs = range(len(start))
-        capacity = 4096
-
-        def job(b: int) -> tuple[Any, ...]:
-            window = start[b]
-            entered = time.perf_counter()
-            result = self._one(ticks, window, unit, value, plan, capacity)
-            if result[0] > capacity:
-                result = self._one(ticks, window, unit, value, plan, result[0])
-            return (*result, time.perf_counter() - entered)
-
-        results: list[tuple[Any, ...]] = []
-        with ThreadPoolExecutor(threads) as pool:
-            for result in pool.map(job, jobs):
-                results.append(result)
-                if progress is not None:
-                    progress(len(results))
-        wall = time.perf_counter() - began
-        return self._recording(results, plan, n_steps, ticks, wall)
+        results = self._loop.run(events, ticks, plan, self._output_units(), progress)
+        return self._recording(results, plan, n_steps, ticks, time.perf_counter() - began)
 
     def _output_units(self) -> int:
         return sum(self.lowered.network.populations[at].size for at in self._outputs)
@@ -220,49 +182,6 @@ class ReferenceProgram:
             "nodes": nodes,
         }
 
-    def _no_events(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]]:
-        return np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0, self.lowered.dtype)
-
-    def _one(
-        self,
-        n_steps: int,
-        start: NDArray[np.int64],
-        unit: NDArray[np.int64],
-        value: NDArray[np.floating],
-        plan: dict[str, Any],
-        capacity: int,
-    ) -> tuple[Any, ...]:
-        low = self.lowered
-        trace = np.empty((n_steps, plan["columns"]), low.dtype)
-        output = np.empty((n_steps, self._output_units()), low.dtype)
-        tape = np.empty((capacity, 4), np.int32)
-        counts = np.zeros((len(low.pops), 3), np.int64)
-        rows = self._run_sample(
-            n_steps,
-            start,
-            unit,
-            value,
-            low.ops,
-            low.pops,
-            low.weights,
-            low.sparse_start,
-            low.sparse_target,
-            low.bias,
-            low.first_bias,
-            low.network.semantics.dt,
-            low.parameters,
-            low.delay,
-            low.ring_size,
-            low.flags,
-            plan["traced"],
-            trace,
-            output,
-            plan["recorded"],
-            tape,
-            counts,
-        )
-        return rows, tape[: min(rows, capacity)], trace, output, counts
-
     def _recording(
         self, results: list[tuple[Any, ...]], plan: dict[str, Any], n_steps: int, ticks: int, wall: float
     ) -> Recording:
@@ -288,11 +207,7 @@ class ReferenceProgram:
             output = spikes_of(self._spiking_output)
         else:
             units = sum(network.populations[at].size for at in self._outputs)
-            output = (
-                np.stack([r[3] for r in results]).astype(np.float32)
-                if n
-                else np.zeros((0, ticks, units), np.float32)
-            )
+            output = _together([r[3] for r in results], ticks, units).astype(np.float32, copy=False)
         traces = {
             name: np.stack([r[2][:, column : column + size] for r in results]) * self._unit_of(name)
             for name, column, size in plan["names"]
@@ -322,3 +237,13 @@ class ReferenceProgram:
             wall_s=wall,
             sample_s=np.array([r[5] for r in results]) if self._gpu is None else None,
         )
+
+
+def _together(parts: list[NDArray[np.floating]], steps: int, units: int) -> NDArray[np.floating]:
+    """Arrays (steps, units) as one; no copy where they already lie one after the other."""
+    if not parts:
+        return np.zeros((0, steps, units), np.float32)
+    whole = parts[0].base
+    if whole is not None and whole.shape == (len(parts), steps, units):
+        return whole
+    return np.stack(parts)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nirbridge_reference.program import ReferenceProgram
 
 
+MOST_THREADS = 1024  # of a block, on every NVIDIA GPU
 # fields of a reading that its framework's user can choose
 READING_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "canonical": ("decay", "reset"),
@@ -70,6 +71,8 @@ class Reference:
         for field, least in (("threads", 0), ("batch", 1)):
             if not getattr(self, field) >= least:
                 raise _bad_option(field, getattr(self, field), f"at least {least}")
+        if self.backend == "cuda" and self.threads > MOST_THREADS:
+            raise _bad_option("threads", self.threads, f"at most {MOST_THREADS} in a block of backend=cuda")
         allowed = READING_OPTIONS.get(self.semantics or "", ())
         for field in ("decay", "reset", "reset_at", "weight_scale"):
             if getattr(self, field) is not None and field not in allowed:

@@ -42,7 +42,8 @@ def network(
     spiking_output: bool = False,
 ) -> EventNetwork:
     """Input, hidden layers (with feedback from each to itself and to the one below), read-out."""
-    layers = [layer(rng, HIDDEN, spiking=True, refractory=refractory, adaptive=adaptive) for _ in range(hidden)]
+    inner = {"spiking": True, "refractory": refractory, "adaptive": adaptive}
+    layers = [layer(rng, HIDDEN, **inner) for _ in range(hidden)]
     layers.append(layer(rng, OUTPUTS, spiking=spiking_output, refractory=False, adaptive=False))
     sizes = [INPUTS] + [HIDDEN] * hidden + [OUTPUTS]
     pairs = [(at, at + 1) for at in range(hidden + 1)]

@@ -37,26 +37,26 @@ def slope_along(parameters, name, direction, fit, data, labels, sigma, counts):
     return found[1]
 
 
-def compare(seed, fit_name, sigma=0.0, **options):
-    """Every parameter of a random network along a random direction; how many could be compared."""
-    rng = np.random.default_rng(seed)
-    net = network(rng, **options)
+def compare(net, rng, fit_name, sigma=0.0):
+    """Share of the network's parameters whose gradient along a random direction could be compared."""
     data, fit, labels = spikes(rng), loss(rng, fit_name), rng.integers(0, 3, 2)
     engine = Engine(net, fit, sigma=sigma)
     result = engine.run(data, labels)
     engine.close()
-    assume(6 <= result.counts.sum() <= 300)
+    assume(2 <= result.counts.sum() <= 300)
+    if sigma:
+        assume((result.counts == 0).any())
     gradients = by_parameter(net, engine.sums, 2)
     parameters = Parameters(net)
-    compared = 0
-    for name, value in parameters.arrays().items():
+    compared, arrays = 0, parameters.arrays()
+    for name, value in arrays.items():
         direction = rng.normal(size=value.shape) * np.abs(value).mean()
         found = float((gradient_of(gradients, name) * direction).sum())
         expected = slope_along(parameters, name, direction, fit, data, labels, sigma, result.counts)
         if expected is not None:
             assert found == pytest.approx(expected, rel=1e-5, abs=1e-7), name
             compared += 1
-    return compared
+    return compared / len(arrays)
 
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -72,7 +72,9 @@ SEEDS = st.integers(0, 2**32 - 1)
 )
 @settings(max_examples=25, deadline=None)
 def test_losses_on_the_membrane(seed, fit, hidden, delays, refractory, adaptive):
-    assert compare(seed, fit, hidden=hidden, delays=delays, refractory=refractory, adaptive=adaptive)
+    rng = np.random.default_rng(seed)
+    net = network(rng, hidden=hidden, delays=delays, refractory=refractory, adaptive=adaptive)
+    assert compare(net, rng, fit) > 0
 
 
 @given(
@@ -84,35 +86,34 @@ def test_losses_on_the_membrane(seed, fit, hidden, delays, refractory, adaptive)
 )
 @settings(max_examples=25, deadline=None)
 def test_losses_on_the_first_spike(seed, fit, hidden, delays, refractory):
-    assert compare(seed, fit, hidden=hidden, delays=delays, refractory=refractory, spiking_output=True)
+    rng = np.random.default_rng(seed)
+    net = network(rng, hidden=hidden, delays=delays, refractory=refractory, spiking_output=True)
+    assert compare(net, rng, fit) > 0
 
 
 @given(seed=SEEDS, delays=st.booleans())
 @settings(max_examples=15, deadline=None)
 def test_the_rescue_of_silent_neurons(seed, delays):
     rng = np.random.default_rng(seed)
-    net = network(rng, delays=delays)
-    for c in (0, 2):  # some neurons stay silent
-        net.connections[c].weight[:, ::2] *= 0.3
-    assert compare_rescue(net, rng)
+    net = quieter(network(rng, delays=delays))
+    assert compare(net, rng, "xent-exp", sigma=0.1) > 0
 
 
-def compare_rescue(net, rng):
-    """As `compare`, for a network with silent neurons, loss with the rescue term."""
-    data, fit, labels = spikes(rng), loss(rng, "xent-exp"), rng.integers(0, 3, 2)
-    parameters = Parameters(net)
-    net = parameters.moved("w_0", np.zeros_like(net.connections[0].weight))
-    engine = Engine(net, fit, sigma=0.1)
-    result = engine.run(data, labels)
-    engine.close()
-    assume(result.counts.sum() >= 2 and (result.counts == 0).any())
-    gradients = by_parameter(net, engine.sums, 2)
-    compared = 0
-    for name, value in parameters.arrays().items():
-        direction = rng.normal(size=value.shape) * np.abs(value).mean()
-        found = float((gradient_of(gradients, name) * direction).sum())
-        expected = slope_along(parameters, name, direction, fit, data, labels, 0.1, result.counts)
-        if expected is not None:
-            assert found == pytest.approx(expected, rel=1e-5, abs=1e-7), name
-            compared += 1
-    return compared
+def quieter(net):
+    """With every second hidden neuron driven less, so that it stays silent."""
+    factor = np.where(np.arange(net.connections[0].weight.shape[1]) % 2, 1.0, 0.3)
+    return Parameters(net).moved("w_0", net.connections[0].weight * (factor - 1.0))
+
+
+@pytest.mark.parametrize("fit", sorted(LOSSES))
+def test_nearly_all_parameters_of_fixed_networks_are_compared(fit):
+    """The tests above skip what is not smooth; here that is bounded."""
+    shares = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        spiking = fit in FIRST_SPIKE
+        net = network(
+            rng, hidden=2, delays=True, refractory=True, adaptive=not spiking, spiking_output=spiking
+        )
+        shares.append(compare(net, rng, fit))
+    assert np.mean(shares) > 0.8

@@ -52,7 +52,9 @@ def network_of(case):
 def spikes_of(case):
     dt = float(case["dt"])
     times = case["in_steps"] * dt if "in_steps" in case else case["in_times"]
-    return Spikes(times, case["in_units"], case["in_offsets"], int(case["sizes"][0]), int(case["n_steps"]) * dt)
+    return Spikes(
+        times, case["in_units"], case["in_offsets"], int(case["sizes"][0]), int(case["n_steps"]) * dt
+    )
 
 
 def close(found, expected, tolerance):

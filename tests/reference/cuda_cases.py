@@ -15,6 +15,7 @@ from pathlib import Path
 import nir
 import numpy as np
 
+from nirbridge.errors import DoesNotFit
 from nirbridge.graph import make
 from nirbridge.semantics import Semantics, with_semantics
 from nirbridge.spikes import Spikes
@@ -220,12 +221,30 @@ def in_the_simulator(threads: int = 4) -> dict[str, np.ndarray]:
         keep(f"images#{label}", "images")
     cuda_run.FIRST_TAPE = 3
     keep("cubalif#a short tape", "cubalif")
-    cuda_run.CudaLoop._free = lambda self: 20_000.0
     launched: list[int] = []
     launch = cuda_run.CudaLoop._launch
-    cuda_run.CudaLoop._launch = lambda self, start, *rest: (launched.append(len(start)), launch(self, start, *rest))[1]
+
+    def counting(self: cuda_run.CudaLoop, start: np.ndarray, *rest: object) -> object:
+        launched.append(len(start))
+        return launch(self, start, *rest)
+
+    cuda_run.CudaLoop._launch = counting
+    cuda_run.CudaLoop._free = lambda self: 16_000.0  # four samples of 4 kB
     keep("cubalif#little memory", "cubalif", samples=5)
     found["launched"] = np.array(launched)
+    for name, free in (("tables", 100.0), ("sample", 3_000.0)):
+        cuda_run.CudaLoop._free = lambda self, free=free: free
+        try:
+            results("cubalif", backend="cuda", threads=threads)
+        except DoesNotFit as error:
+            limit = error.placement.limits[0]
+            found[f"refused {name}"] = np.array([str(error), limit.used > limit.limit == free])
+    cuda_run.CudaLoop._free = lambda self: np.inf
+    graph = with_semantics(layered(np.random.default_rng(0)), Semantics(dt=DT))
+    program = Reference(backend="cuda", threads=threads).compile(graph)
+    recording = program.run(inputs(np.random.default_rng(0), 5, 3))
+    cost = program.cost(recording)
+    found["cost"] = np.array([cost.latency.value, recording.wall_s, cost.batch])
     return found
 
 

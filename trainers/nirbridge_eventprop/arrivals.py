@@ -1,7 +1,7 @@
 """What arrives at a layer: rows of weights added to its input, and gradient rows of a delay line.
 
 A delay line is c copies of the Input, each read a number of steps later: parallel Delay → Linear branches
-into one node. A copy's weights are a block of as many rows as the Input has units; nothing of the events is copied.
+into one node. A copy's weights are a block of as many rows as the Input has units; no event is copied.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def add_rows(x: Any, to: Any, weights: Any, at: Any, width: Any, rows: Any, firs
 
 @njit(cache=True, nogil=True)
 def add_line(
-    x: Any, part: Any, weights: Any, base: Any, width: Any, n_inputs: Any, line: Any, k: Any, event_start: Any,
-    event_unit: Any, loop: Any, loop_at: Any,
+    x: Any, part: Any, weights: Any, base: Any, width: Any, n_inputs: Any, line: Any, k: Any,
+    event_start: Any, event_unit: Any, loop: Any, loop_at: Any,
 ) -> None:  # fmt: skip
     """x[:width] += each branch's own sum at step k, branch after branch, as the reference target adds them.
 

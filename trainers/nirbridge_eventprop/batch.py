@@ -56,7 +56,8 @@ def run_shard(
 ) -> Any:
     """Run samples first … last−1 of a batch; stops early at a sample whose spikes exceed ``capacity``.
 
-    slope_kind: of mode `step`, or SUBSTEP for that mode. shared: see `substep`. line, loop_at: see `arrivals`.
+    slope_kind: of mode `step`, or SUBSTEP for that mode. shared: see `substep`. line, loop_at: see
+    `arrivals`.
     offsets (samples+1,), times [s] and units (events,): the batch's input events. learn: add the adjoint's
     sums to ``gradient``. loss (samples,), logits and scores (samples, padded outputs), counts
     (samples, states) spikes of every neuron, clamped (samples,). tape (rows, 3) int32 receives
@@ -96,13 +97,14 @@ def run_shard(
             events[e] = mine_units[order[e]]
         if slope_kind == SUBSTEP:
             used = substep.forward(
-                n_steps, dt, start, events, line, sizes, par, shared, weights, omega, a_mean, c_mean, omega_read,
-                tape_start[0], tape_unit, tape_round, tape_current, tape_x, tape_factors, z, score,
+                n_steps, dt, start, events, line, sizes, par, shared, weights, omega, a_mean, c_mean,
+                omega_read, tape_start[0], tape_unit, tape_round, tape_current, tape_x, tape_factors, z,
+                score,
             )  # fmt: skip
         else:
             used = forward(
-                n_steps, dt, start, events, line, loop_at, sizes, par, weights, omega, a_mean, c_mean, slope_kind,
-                omega_read, tape_start, tape_unit, tape_current, tape_x, z, score,
+                n_steps, dt, start, events, line, loop_at, sizes, par, weights, omega, a_mean, c_mean,
+                slope_kind, omega_read, tape_start, tape_unit, tape_current, tape_x, z, score,
             )  # fmt: skip
         if used > capacity:
             return b, used
@@ -144,10 +146,19 @@ def run_shard(
             else:
                 clamped[b] = backward(
                     n_steps, start, events, sizes, par, weights, omega, a_mean, c_mean, error, regular,
-                    slope_kind, slope_floor, tape_start, tape_unit, tape_current, tape_x, back, history, gradient,
+                    slope_kind, slope_floor, tape_start, tape_unit, tape_current, tape_x, back, history,
+                    gradient,
                 )  # fmt: skip
             if delayed:
                 line_gradient(
-                    gradient, sizes[0, FORWARD], sizes[0, PADDED], n_inputs, line, n_steps, start, events, history
+                    gradient,
+                    sizes[0, FORWARD],
+                    sizes[0, PADDED],
+                    n_inputs,
+                    line,
+                    n_steps,
+                    start,
+                    events,
+                    history,
                 )
     return last, 0

@@ -22,8 +22,9 @@ from nirbridge.semantics import Semantics
 class State:
     """The state between two epochs.
 
-    weights, m, v, average: (n,) flat weights, Adam's moments, their running average. count: Adam
-    steps done. mean_counts: (states,) batch-mean spike counts of the last batch. random: state of
+    weights, m, v, average: (n,) flat weights, the optimiser's moments, their running average; best: those of
+    the best epoch, empty where none is kept. count: steps done. mean_counts: (states,) batch-mean spike
+    counts of the last batch. random: state of
     the generator. key: what must be equal for a resume (see `key_of`).
     """
 
@@ -33,6 +34,7 @@ class State:
     m: NDArray[np.floating]
     v: NDArray[np.floating]
     average: NDArray[np.floating]
+    best: NDArray[np.floating]
     mean_counts: NDArray[np.float64]
     random: dict[str, Any]
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -40,17 +42,24 @@ class State:
 
 
 def key_of(
-    options: dict[str, Any], graph_digest: str, semantics: Semantics, data: Dataset, generator: str
+    options: dict[str, Any],
+    graph_digest: str,
+    semantics: Semantics,
+    data: Dataset,
+    generator: str,
+    validation: Dataset | None = None,
 ) -> str:
     """sha256 (hex) over everything that decides the course of a training, its random numbers aside.
 
     options: the trainer's, without those that may change on a resume. generator: name of the kind
-    of generator, since the state of one kind cannot be given to another.
+    of generator, since the state of one kind cannot be given to another. validation: where it decides.
     """
     facts = [options, graph_digest, asdict(semantics), data.spikes.n_units, data.spikes.duration, generator]
     sha = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for array in (data.spikes.times, data.spikes.units, data.spikes.offsets, data.labels):
-        sha.update(np.ascontiguousarray(array).tobytes())
+    for item in (data, validation):
+        if item is not None:
+            for array in (item.spikes.times, item.spikes.units, item.spikes.offsets, item.labels):
+                sha.update(np.ascontiguousarray(array).tobytes())
     return sha.hexdigest()
 
 
@@ -75,6 +84,7 @@ def save(path: Path, state: State) -> None:
             m=state.m,
             v=state.v,
             average=state.average,
+            best=state.best,
             mean_counts=state.mean_counts,
         )
 
@@ -84,7 +94,7 @@ def load(path: Path, key: str) -> State:
     try:
         with np.load(path, allow_pickle=False) as data:
             text = json.loads(str(data["state"]))
-            arrays = {name: data[name] for name in ("weights", "m", "v", "average", "mean_counts")}
+            arrays = {name: data[name] for name in ("weights", "m", "v", "average", "best", "mean_counts")}
             found = State(
                 epoch=int(text["epoch"]),
                 count=int(text["count"]),

@@ -15,6 +15,7 @@ from nirbridge.spikes import Spikes
 from nirbridge_eventprop.batch import run_shard
 from nirbridge_eventprop.stack import Stack
 
+TAPE = 16384  # spikes of a sample that a tape has room for at first
 KINDS = {"start": 0, "crossing": 1, "substep": 2}
 
 
@@ -54,7 +55,7 @@ class Executor:
         self.slope_floor = slope_floor
         self.pool = ThreadPoolExecutor(min(threads or os.cpu_count() or 1, shards))
         self.gradients = np.zeros((shards, len(stack.weights)), stack.weights.dtype)
-        self._capacity = 16384
+        self._capacity = TAPE
 
     def close(self) -> None:
         """End the threads."""
@@ -103,7 +104,8 @@ class Executor:
             while at < end:
                 at, needed = run_shard(
                     at, end, spikes.offsets, spikes.times, spikes.units, given, n_steps, dt, stack.n_inputs,
-                    stack.line, stack.loop_at, stack.n_outputs, stack.sizes, stack.par, weights, omega.astype(dtype), logit_scale,
+                    stack.line, stack.loop_at, stack.n_outputs, stack.sizes, stack.par, weights,
+                    omega.astype(dtype), logit_scale,
                     stack.a_mean, stack.c_mean, omega_read, regular, self.shared, kind, self.slope_floor,
                     learn, capacity, self.gradients[s], loss, logits, scores, counts, clamped, rows,
                     np.zeros(1, np.int64),

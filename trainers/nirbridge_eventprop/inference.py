@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.graph import read_metadata
-from nirbridge.network import Network
+from nirbridge.graph import inline, read_metadata
 from nirbridge.spikes import Spikes
+from nirbridge_eventprop.dispatch import plan_or_stack
 from nirbridge_eventprop.executor import Executor, arguments_fit, read_weights
-from nirbridge_eventprop.stack import stack_of
+from nirbridge_eventprop.grid.inference import forward as grid_forward
+from nirbridge_eventprop.grid.plan import Plan
 
 if TYPE_CHECKING:
     from nirbridge_eventprop.trainer import EventProp
 
 
 def forward(
-    trainer: EventProp, network: Network, spikes: Spikes
+    trainer: EventProp, graph: nir.NIRGraph, spikes: Spikes
 ) -> tuple[NDArray[np.float64], dict[str, Spikes]]:
     """Scores (samples, classes) by the graph's read-out, and the spikes of every hidden node."""
-    stack = stack_of(network)
+    graph = inline(graph)
+    stack = plan_or_stack(trainer, graph)
+    network = stack.network
     arguments_fit(spikes, stack)
-    metadata = read_metadata(network.graph)
+    metadata = read_metadata(graph)
     readout = (metadata.readout if metadata else None) or "mean"
+    if isinstance(stack, Plan):
+        return grid_forward(trainer, stack, spikes, readout)
     dt = network.semantics.dt
     n_steps = spikes.n_steps(dt)
     omega_read = read_weights(readout, n_steps)

@@ -251,7 +251,8 @@ def backward(
 
     error (padded outputs,): ∂l/∂z. regular (states,): r_j/θ of the rate term. back (capacity,):
     work space, R of each spike. history (n_steps·width,) takes λ_I of the first layer for
-    `arrivals.line_gradient`; empty: rows of the Input are added here. The gradient of a weight is −τ_s·s_post times what is added here
+    `arrivals.line_gradient`; empty: rows of the Input are added here. The gradient of a weight is
+    −τ_s·s_post times what is added here
     (EVENTPROP.md §4 with w_EventProp = s·w). Returns how often the slope was clamped from below.
     """
     layers = len(sizes) - 1

@@ -98,8 +98,8 @@ def _check_line(network: Network, at: int) -> None:
     if drive.stages or drive.inputs != (Source(source, 0),) or len(set(p.delay_steps.tolist())) > 1:
         raise refuse(
             p.name,
-            f"node '{p.name}' (Delay): trainer 'eventprop' takes delays right behind the Input, one for all of "
-            "its units (a delay line)",
+            f"node '{p.name}' (Delay): trainer 'eventprop' takes delays right behind the Input, one for all "
+            "of its units (a delay line)",
             "put the Delay between the Input and a Linear of the first hidden layer",
             "NB208",
         )

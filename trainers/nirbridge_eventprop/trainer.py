@@ -11,10 +11,20 @@ import nir
 from numpy.random import Generator
 
 from nirbridge.data import Dataset
-from nirbridge.network import build
+from nirbridge.graph import inline
 from nirbridge.protocols import TrainStats, options_of
 from nirbridge.spikes import Spikes
-from nirbridge_eventprop.options import LossName, Mode, Schedule, Slope, check_options
+from nirbridge_eventprop.options import (
+    LossName,
+    Metric,
+    Mode,
+    Optimiser,
+    Penalty,
+    Schedule,
+    Slope,
+    WeightScheme,
+    check_options,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,21 +36,37 @@ class EventProp:
     """EventProp on a fixed step.
 
     Trains the weights of Input → (Linear → CubaLIF, with or without a recurrent Linear) … → Linear →
-    CubaLI or LI, under the graph's own semantics (exact decay, reset to a value).
+    CubaLI or LI, under the graph's own semantics (exact decay, reset to a value). Delay → Linear branches
+    side by side may stand behind the Input (a delay line). That is what the fast kernels do; other
+    connections between layers, Delays and folded delays anywhere, Affine nodes and CubaLIF read-outs are
+    trained by the general engine (`grid`), in float64.
 
     mode: ``step`` trains the network that chips run; ``substep`` puts spikes inside the step, where the
     gradient is exact (EVENTPROP.md §3, §4); validation is always that of ``step``. slope (mode ``step``):
     where V' is taken at a spike, at the step's ``start`` (steadier) or at the analytic ``crossing``.
     slope_floor: V' is clamped from below at slope_floor·θ/τ_m. loss: see `losses`; logit_scale: factor
-    on the logits. epochs, batch: of samples. lr, beta1, beta2, eps: Adam; lr is in EventProp's own
-    weights (jump of I per spike, EVENTPROP.md §1). ease_in: lr starts at lr/100 and grows by this factor a
-    batch; 1 starts at lr. schedule: of lr over epochs after that, ``exponential`` times decay^epoch.
+    on the logits. epochs, batch: of samples. optimiser: ``adam`` (beta1, beta2, eps) or ``sgd`` (momentum);
+    lr is in EventProp's own weights (jump of I per spike, EVENTPROP.md §1). ease_in: lr starts at lr/100 and
+    grows by this factor a batch; 1 starts at lr. schedule: of lr over epochs after that, ``exponential``
+    times decay^epoch, ``plateau`` halved whenever ``plateau`` epochs in a row bring no better metric.
+    metric: of the validation data, in mode `step`. patience: end after this many epochs without a better
+    metric and return the best epoch's weights; 0 trains all epochs and returns the last.
     clip: largest global norm of a batch's gradient, 0 for none. rate_target [spikes per sample and
     neuron], rate_upper, rate_lower: strength of the rate term above and below it (EVENTPROP.md §6; the
     counts are those of the batch before). lift: added to the input weights of neurons that stayed
     silent in a whole epoch. ema: the returned weights are their running average with this factor a
-    batch; 0 returns the last. threads: 0 takes every core; results depend on ``shards``, the number
-    of partial gradient sums of a batch, never on threads.
+    batch; 0 returns the last.
+    rescue: strength of the loss Σ max(0, θ − max V) over hidden neurons silent in a sample. train_tau,
+    train_threshold, train_bias, train_delay: learning rates of ln τm and ln τs (per neuron), of thresholds,
+    of the biases of Affine nodes (in jumps of I), of per-synapse delays (in steps, rounded where they are
+    used, within [0, max_delay]; Delay nodes are folded into the weights for it); 0 leaves them as they are.
+    They follow lr's schedule. ttfs_tau0, ttfs_tau1, ttfs_alpha, ttfs_penalty: of loss ``ttfs-xent``,
+    ttfs_delta and ttfs_scale: of ``ttfs-rel-mse`` [s] (EVENTPROP.md §5); both want a CubaLIF read-out.
+    freeze: names of weight nodes that stay as they are, with spaces between and * and ? as in file names.
+    bits: train for weights rounded to as many bits (0: none), straight through the rounding of the pass
+    ``quantize-weights`` with this scheme, one scale a population; the graph gets the rounded weights.
+    threads: 0 takes every core; results depend on ``shards``, the number of partial gradient sums of a batch,
+    never on threads. memory_limit [GiB]: refuse to start above it, 0 never.
     """
 
     mode: Mode = "step"
@@ -50,21 +76,42 @@ class EventProp:
     logit_scale: float = 1.0
     epochs: int = 20
     batch: int = 32
+    optimiser: Optimiser = "adam"
     lr: float = 2e-3
+    momentum: float = 0.9
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
     ease_in: float = 1.05
     schedule: Schedule = "constant"
     decay: float = 0.95
+    plateau: int = 5
+    metric: Metric = "accuracy"
+    patience: int = 0
     clip: float = 1.0
     rate_target: float = 14.0
     rate_upper: float = 0.0
     rate_lower: float = 0.0
     lift: float = 0.002
     ema: float = 0.0
+    rescue: float = 0.0
+    train_tau: float = 0.0
+    train_threshold: float = 0.0
+    train_bias: float = 0.0
+    train_delay: float = 0.0
+    max_delay: float = 0.15
+    ttfs_tau0: float = 5e-4
+    ttfs_tau1: float = 6.4e-3
+    ttfs_alpha: float = 3e-3
+    ttfs_penalty: Penalty = "exp"
+    ttfs_delta: float = 5e-3
+    ttfs_scale: float = 1e-2
+    freeze: str = ""
+    bits: int = 0
+    scheme: WeightScheme = "max"
     threads: int = 0
     shards: int = 4
+    memory_limit: float = 16.0
     name: ClassVar[str] = "eventprop"
 
     def __post_init__(self) -> None:
@@ -91,6 +138,13 @@ class EventProp:
 
         return Training(self, graph, data, validation, rng, checkpoint, on_step).run()
 
+    def memory(self, graph: nir.NIRGraph, data: Dataset, validation: Dataset | None = None) -> int:
+        """Bytes that `fit` will take at its peak (see `nirbridge_eventprop.memory`); raises as `fit` does."""
+        from nirbridge_eventprop.dispatch import plan_or_stack, prepared
+        from nirbridge_eventprop.memory import forecast
+
+        return forecast(self, plan_or_stack(self, prepared(self, inline(graph))), data, validation)
+
     def forward(self, graph: nir.NIRGraph, spikes: Spikes) -> tuple[NDArray[np.float64], dict[str, Spikes]]:
         """What the trainer's own forward pass computes: scores and hidden spikes.
 
@@ -99,4 +153,4 @@ class EventProp:
         """
         from nirbridge_eventprop.inference import forward
 
-        return forward(self, build(graph), spikes)
+        return forward(self, graph, spikes)

@@ -1,4 +1,4 @@
-"""The training loop: epochs, batches, rate term, Adam, validation, checkpoints."""
+"""The training loop: epochs, batches, steps of the optimiser, validation, checkpoints."""
 
 from __future__ import annotations
 
@@ -13,15 +13,23 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from nirbridge.data import Dataset
-from nirbridge.errors import BadInput, Unsupported
-from nirbridge.graph import digest, inline, read_metadata, write_metadata
-from nirbridge.network import build
+from nirbridge.errors import BadInput, Unsupported, UsageError
+from nirbridge.graph import digest, inline
 from nirbridge.protocols import TrainStats, options_of
+from nirbridge_eventprop.activity import lift, rate_term, silent
 from nirbridge_eventprop.adam import adam_step, total_gradient
 from nirbridge_eventprop.checkpoint import State, key_of, load, save
-from nirbridge_eventprop.executor import BatchResult, Executor, arguments_fit, read_weights
-from nirbridge_eventprop.losses import LOSSES
-from nirbridge_eventprop.stack import stack_of, with_weights
+from nirbridge_eventprop.dispatch import executor_of, plan_or_stack, prepared, with_trained
+from nirbridge_eventprop.executor import BatchResult, arguments_fit
+from nirbridge_eventprop.frozen import free_weights
+from nirbridge_eventprop.grid.plan import Plan
+from nirbridge_eventprop.losses import READOUTS
+from nirbridge_eventprop.memory import forecast, within_limit
+from nirbridge_eventprop.outcome import described, usable_labels
+from nirbridge_eventprop.quantised import Rounding
+from nirbridge_eventprop.schedule import is_best, is_over, metrics
+from nirbridge_eventprop.schedule import rate as rate_of
+from nirbridge_eventprop.sgd import sgd_step
 
 if TYPE_CHECKING:
     from nirbridge_eventprop.trainer import EventProp
@@ -41,8 +49,8 @@ class Training:
         on_step: Callable[[TrainStats], None] | None,
     ) -> None:
         self.trainer = trainer
-        self.graph = inline(graph)
-        self.stack = stack_of(build(self.graph))
+        self.graph = prepared(trainer, inline(graph))
+        self.stack = plan_or_stack(trainer, self.graph)
         if trainer.mode == "substep" and self.stack.sizes[-1, 6]:
             name = self.stack.network.populations[self.stack.layers[-1]].name
             raise Unsupported(
@@ -50,7 +58,7 @@ class Training:
                 code="NB201",
                 fix="use a CubaLI read-out, or mode=step",
             )
-        self.labels = _labels(data, self.stack.n_outputs)
+        usable_labels(data, self.stack.n_outputs)
         self.data = data
         self.validation = validation
         self.rng = rng
@@ -60,22 +68,31 @@ class Training:
             if item is not None:
                 arguments_fit(item.spikes, self.stack)
         if validation is not None:
-            _labels(validation, self.stack.n_outputs)
-        self.loss = LOSSES[trainer.loss]
-        self.executor = Executor(
-            self.stack,
-            threads=trainer.threads,
-            shards=trainer.shards,
-            slope="substep" if trainer.mode == "substep" else trainer.slope,
-            slope_floor=trainer.slope_floor,
+            usable_labels(validation, self.stack.n_outputs)
+        self.watched = bool(trainer.patience) or trainer.schedule == "plateau"
+        if self.watched and validation is None:
+            raise UsageError(
+                "trainer options patience and schedule=plateau need validation data, none are given",
+                code="NB701",
+                fix="give validation data ([data] valid), or patience=0 and another schedule",
+            )
+        self.free = free_weights(self.stack, trainer.freeze)
+        within_limit(forecast(trainer, self.stack, data, validation), trainer.memory_limit)
+        self.rounding = (
+            Rounding(self.stack, self.graph, trainer.bits, trainer.scheme) if trainer.bits else None
         )
-        self.state = self._start()
+        self.executor = executor_of(trainer, self.stack)
         self.total = np.zeros_like(self.stack.weights)
+        self.factor = np.where(self.free, self.stack.gradient_factor, 0).astype(self.total.dtype)
+        # a step of lr in EventProp's own weights; SGD's gradient is of the graph's weights, hence the square
+        power = 2 if trainer.optimiser == "sgd" else 1
+        self.rate_factor = np.where(self.free, self.stack.rate_factor**power, 0).astype(self.total.dtype)
+        self.state = self._start()
 
     def run(self) -> nir.NIRGraph:
         """Train to the last epoch and return the graph."""
         try:
-            while self.state.epoch < self.trainer.epochs:
+            while self.state.epoch < self.trainer.epochs and not self._over():
                 self._epoch()
                 if self.path is not None:
                     save(self.path, self.state)
@@ -83,12 +100,17 @@ class Training:
         finally:
             self.executor.close()
 
+    def _over(self) -> bool:
+        patience = self.trainer.patience
+        return bool(patience) and is_over(metrics(self.trainer, self.state.curve), patience)
+
     def _start(self) -> State:
         options = options_of(self.trainer)
-        del options["threads"], options["epochs"]
+        del options["threads"], options["epochs"], options["memory_limit"]
         random = _random_state(self.rng)
         generator = str(random["bit_generator"])
-        key = key_of(options, digest(self.graph), self.stack.network.semantics, self.data, generator)
+        decides = self.validation if self.watched else None
+        key = key_of(options, digest(self.graph), self.stack.network.semantics, self.data, generator, decides)
         if self.path is not None and self.path.exists():
             state = load(self.path, key)
             self.rng.bit_generator.state = state.random
@@ -101,6 +123,7 @@ class Training:
             m=np.zeros_like(weights),
             v=np.zeros_like(weights),
             average=weights.copy(),
+            best=weights.copy() if self.trainer.patience else np.zeros(0, weights.dtype),
             mean_counts=np.full(self.stack.par.shape[1], np.nan),
             random=random,
             key=key,
@@ -126,29 +149,30 @@ class Training:
             active |= result.counts.any(axis=0)
             stats = self._stats(done, loss, correct, spikes, active)
             self.on_step(stats)
-        silent = self._silent(active)
-        if trainer.lift and silent.any():
-            self._lift(silent)
+        quiet = silent(self.stack, active)
+        if trainer.lift and quiet.any():
+            lift(self.stack, quiet, trainer.lift, self.free, (state.weights, state.average))
         state.epoch += 1
-        accuracy = None
-        if self.validation is not None and len(self.validation):
-            accuracy = self._accuracy(self.validation)
         neurons = self.stack.hidden_neurons
         entry = {
             "epoch": float(state.epoch),
             "loss": loss / max(done, 1),
             "accuracy": correct / max(done, 1),
             "spikes_per_neuron": spikes / max(done, 1) / neurons,
-            "silent": float(silent.sum()) / neurons,
+            "silent": float(quiet.sum()) / neurons,
             "clamped_slopes": float(clamped),
+            "rate": self._rate(),
         }
-        if accuracy is not None:
-            entry["valid_accuracy"] = accuracy
+        if self.validation is not None:
+            entry |= self._validate(self.validation)
         state.curve.append(entry)
+        if trainer.patience and is_best(metrics(trainer, state.curve)):
+            state.best[:] = self._final()
         state.random = _random_state(self.rng)
         if stats is not None:
+            told = {name: entry.get(name) for name in ("valid_accuracy", "valid_loss", "rate")}
             last = {name: getattr(stats, name) for name in TrainStats.__dataclass_fields__}
-            self.on_step(TrainStats(**{**last, "valid_accuracy": accuracy, "epoch_done": True}))
+            self.on_step(TrainStats(**{**last, **told, "epoch_done": True}))
 
     def _stats(
         self, done: int, loss: float, correct: int, spikes: int, active: NDArray[np.bool_]
@@ -162,27 +186,24 @@ class Training:
             loss=loss / done,
             accuracy=correct / done,
             spikes_per_neuron=spikes / done / self.stack.hidden_neurons,
-            silent=float(self._silent(active).sum()) / self.stack.hidden_neurons,
+            silent=float(silent(self.stack, active).sum()) / self.stack.hidden_neurons,
             valid_accuracy=curve[-1].get("valid_accuracy") if curve else None,
         )
 
     def _step(self, batch: Dataset, number: int) -> BatchResult:
         trainer, state, stack = self.trainer, self.state, self.stack
-        assert batch.labels is not None  # _labels saw to it
-        n_steps = batch.spikes.n_steps(stack.network.semantics.dt)
-        omega = self.loss.omega(n_steps, stack.network.semantics.dt)
-        result = self.executor.run(
+        assert batch.labels is not None  # usable_labels saw to it
+        result = self.executor.score(
             batch.spikes,
             batch.labels,
-            state.weights,
-            omega=omega,
-            omega_read=omega,
-            logit_scale=trainer.logit_scale,
-            regular=self._rate_term(),
+            self._used(state.weights),
+            regular=rate_term(
+                stack, state.mean_counts, trainer.rate_target, trainer.rate_upper, trainer.rate_lower
+            ),
             learn=True,
         )
         state.mean_counts = result.counts.mean(axis=0)
-        factor = stack.gradient_factor / stack.gradient_factor.dtype.type(len(batch))
+        factor = self.factor / self.factor.dtype.type(len(batch))
         norm = math.sqrt(total_gradient(self.executor.gradients, factor, self.total))
         if not (math.isfinite(norm) and np.isfinite(result.loss).all()):
             raise BadInput(
@@ -193,11 +214,16 @@ class Training:
             )
         shrink = min(1.0, trainer.clip / norm) if trainer.clip and norm > 0 else 1.0
         state.count += 1
-        rate = stack.rate_factor * stack.rate_factor.dtype.type(self._rate())
-        adam_step(
-            state.weights, self.total, state.m, state.v, rate,
-            trainer.beta1, trainer.beta2, trainer.eps, state.count, shrink,
-        )  # fmt: skip
+        rate = self.rate_factor * self.rate_factor.dtype.type(self._rate())
+        if trainer.optimiser == "sgd":
+            sgd_step(state.weights, self.total, state.m, rate, trainer.momentum, shrink)
+        else:
+            adam_step(
+                state.weights, self.total, state.m, state.v, rate,
+                trainer.beta1, trainer.beta2, trainer.eps, state.count, shrink,
+            )  # fmt: skip
+        if isinstance(stack, Plan):
+            stack.clamp(state.weights)
         if not math.isfinite(float(state.weights.sum(dtype=np.float64))):
             raise BadInput(
                 f"epoch {state.epoch + 1}, batch {number}: a weight is not finite after this step",
@@ -210,95 +236,28 @@ class Training:
         return result
 
     def _rate(self) -> float:
-        trainer = self.trainer
-        rate = trainer.lr
-        if trainer.schedule == "exponential":
-            rate *= trainer.decay**self.state.epoch
-        elif trainer.schedule == "cosine":
-            per_epoch = -(-len(self.data) // trainer.batch)
-            share = (self.state.count - 1) / max(per_epoch * trainer.epochs, 1)
-            rate *= 0.5 * (1.0 + math.cos(math.pi * min(share, 1.0)))
-        if trainer.ease_in > 1:
-            exponent = min((self.state.count - 1) * math.log(trainer.ease_in), math.log(100.0))
-            rate *= math.exp(exponent) / 100.0
-        return rate
+        per_epoch = -(-len(self.data) // self.trainer.batch)
+        return rate_of(self.trainer, self.state.curve, self.state.count, per_epoch)
 
-    def _rate_term(self) -> NDArray[np.floating]:
-        """r_j/θ_j with r = ρ·(N̄ − ν) from the counts of the batch before; 0 in the first batch."""
-        trainer, counts, par = self.trainer, self.state.mean_counts, self.stack.par
-        if np.isnan(counts).any() or not (trainer.rate_upper or trainer.rate_lower):
-            return np.zeros(par.shape[1], par.dtype)
-        strength = np.where(counts > trainer.rate_target, trainer.rate_upper, trainer.rate_lower)
-        term: NDArray[np.floating] = (strength * (counts - trainer.rate_target) / par[5]).astype(par.dtype)
-        return term
-
-    def _silent(self, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Hidden neurons without a spike, (states,)."""
-        hidden = np.zeros(len(active), dtype=bool)
-        for row in self.stack.sizes[:-1]:
-            hidden[row[0] : row[0] + row[2]] = True
-        return hidden & ~active
-
-    def _lift(self, silent: NDArray[np.bool_]) -> None:
-        """Add ``lift`` (in EventProp's weights) to the feed-forward weights of silent neurons."""
-        for row in self.stack.sizes[:-1]:
-            at, width, forward, rows = int(row[0]), int(row[1]), int(row[3]), int(row[4])
-            for weights in (self.state.weights, self.state.average):
-                block = weights[forward : forward + rows * width].reshape(rows, width)
-                mine = silent[at : at + width]
-                block[:, mine] += self.trainer.lift / self.stack.par[11, at : at + width][mine]
+    def _used(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
+        """What the network runs with: the weights, or their rounding."""
+        return weights if self.rounding is None else self.rounding.weights(weights)
 
     def _final(self) -> NDArray[np.floating]:
         return self.state.average if self.trainer.ema else self.state.weights
 
-    def _accuracy(self, data: Dataset) -> float:
-        """Share of ``data`` that the returned weights would classify right, by the graph's read-out."""
-        n_steps = data.spikes.n_steps(self.stack.network.semantics.dt)
-        weights = read_weights(self.loss.readout, n_steps)
-        result = self.executor.run(
-            data.spikes, None, self._final(), omega=weights, omega_read=weights, as_step=True
-        )
-        return float((result.scores.argmax(axis=1) == data.labels).mean())
+    def _validate(self, data: Dataset) -> dict[str, float]:
+        """Accuracy by the graph's read-out and mean loss of the weights to return, in mode `step`."""
+        result = self.executor.score(data.spikes, data.labels, self._used(self._final()), as_step=True)
+        correct = result.scores.argmax(axis=1) == data.labels
+        return {"valid_accuracy": float(correct.mean()), "valid_loss": float(result.loss.mean())}
 
     def _result(self) -> nir.NIRGraph:
-        graph = with_weights(self.stack, self.graph, self._final())
-        metadata = read_metadata(graph)
-        if metadata is None:
-            raise BadInput("the graph lost its metadata", code="NB401")
-        last = self.state.curve[-1] if self.state.curve else {}
-        training: dict[str, Any] = {
-            "trainer": self.trainer.name,
-            "options": options_of(self.trainer),
-            "epochs": self.state.epoch,
-            "samples": len(self.data),
-            "duration": self.data.spikes.duration,
-            "clamped_slopes": sum(int(entry["clamped_slopes"]) for entry in self.state.curve),
-            "curve": self.state.curve,
-            **{k: v for k, v in last.items() if k not in ("epoch", "clamped_slopes")},
-        }
-        update = {
-            "readout": self.loss.readout,
-            "classes": list(self.data.classes),
-            "training": training,
-            "digest": digest(graph),
-        }
-        return write_metadata(graph, metadata.model_copy(update=update))
-
-
-def _labels(data: Dataset, n_outputs: int) -> NDArray[np.int64]:
-    if data.labels is None:
-        raise BadInput(
-            f"{data.source}: no labels, training needs them", code="NB503", fix="add labels to the file"
-        )
-    if len(data) == 0:
-        raise BadInput(f"{data.source}: no samples", code="NB503", fix="give a data set with samples")
-    if data.labels.max() >= n_outputs:
-        raise BadInput(
-            f"{data.source}: labels go up to {data.labels.max()}, the graph has {n_outputs} outputs",
-            code="NB503",
-            fix=f"give the read-out {data.labels.max() + 1} neurons",
-        )
-    return data.labels
+        kept = self.state.best if self.trainer.patience and self.state.curve else self._final()
+        graph = with_trained(self.stack, self.graph, kept)
+        if self.rounding is not None:
+            graph = self.rounding.graph(graph)
+        return described(graph, self.trainer, self.data, READOUTS[self.trainer.loss], self.state.curve)
 
 
 def _random_state(rng: Generator) -> dict[str, Any]:

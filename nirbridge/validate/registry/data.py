@@ -94,6 +94,22 @@ DATA = (
         fix="Use the configuration that it began with, or start again without ``--resume``.",
     ),
     Rule(
+        code="NB514",
+        levels=ERROR,
+        wrong="a training that needs more memory than its limit",
+        meaning="The forecast of weights, data and work space is above the trainer's memory_limit.",
+        shown="``--set trainer.memory_limit=0.01``.",
+        fix="Lower batch or shards, use fewer neurons or a shorter duration, or raise memory_limit.",
+    ),
+    Rule(
+        code="NB515",
+        levels=ERROR,
+        wrong="data that a sweep cannot test on",
+        meaning="Leaving groups out needs labelled samples of two groups or more and equal classes.",
+        shown='leave_out = "groups" with data that carry no speaker.',
+        fix='Use data with groups, or give [data] valid and leave_out = "none".',
+    ),
+    Rule(
         code="NB512",
         levels=ERROR,
         wrong="samples of more steps than one run takes",

@@ -41,9 +41,10 @@ TIMES = (
     ),
     Rule(
         code="NB305",
-        levels=ERROR,
+        levels=EITHER,
         wrong="the stated dt contradicts the graph's own",
-        meaning="The graph's metadata say another dt or unit than the command line.",
+        meaning="The graph's metadata say another dt or unit than the command line (error), or it has none "
+        "and its r and w_in are those of an exporter with another dt, such as tau/r = dt (warning).",
         shown="``nirbridge run net.nir --dt 0.002``, where the metadata of net.nir say 0.001.",
         fix="Leave ``--dt`` out, or rewrite the graph for the other step.",
     ),

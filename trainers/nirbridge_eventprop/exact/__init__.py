@@ -1,4 +1,4 @@
-"""EventProp in continuous time: event by event, closed form in between, exact gradients (EVENTPROP.md §2, §4)."""
+"""EventProp in continuous time: from event to event, closed form in between (EVENTPROP.md §2, §4)."""
 
 from nirbridge_eventprop.exact.engine import Engine, RateTerm
 from nirbridge_eventprop.exact.network import Connection, EventNetwork, Layer, event_network

@@ -53,9 +53,7 @@ def first_crossing(
 
 
 @njit(cache=True, nogil=True)
-def _height(
-    x: Any, v: Any, i: Any, b: Any, e: Any, theta: Any, tau_m: Any, tau_s: Any, tau_b: Any
-) -> Any:
+def _height(x: Any, v: Any, i: Any, b: Any, e: Any, theta: Any, tau_m: Any, tau_s: Any, tau_b: Any) -> Any:
     """f(x) = V(x) − θ − B(x)."""
     em, _, kappa = factors(x, tau_m, tau_s)
     f = e + (v - e) * em + kappa * i - theta

@@ -26,7 +26,7 @@ MOST_SPIKES = 1 << 22  # of one sample
 
 @dataclass(frozen=True, kw_only=True)
 class RateTerm:
-    """Drives a neuron's mean count N̄ to ``nu``: ∂/∂N̄ = rho_upper or rho_lower times (N̄ − nu) (EVENTPROP.md §6)."""
+    """Pulls a neuron's mean count N̄ to ``nu``: r = (rho_upper above, rho_lower below)·(N̄ − nu)."""
 
     rho_lower: float
     rho_upper: float
@@ -119,7 +119,7 @@ class Engine:
         n = spikes.n_samples
         width = self.network.n_outputs
         loss, readout = np.zeros(n), np.zeros((n, width))
-        counts = np.zeros((n, len(self.network.cells.theta)), np.int64)
+        counts = np.zeros((n, len(self.network.cells)), np.int64)
         work: list[_Work | None] = [None] * n
         clamped = np.zeros(n, np.int64)
         for sums in self._shards:
@@ -130,7 +130,7 @@ class Engine:
             item, loss[b], readout[b] = self._forward(
                 spikes.times[mine], spikes.units[mine], spikes.duration, int(labels[b]), learn, sums
             )
-            counts[b] = np.bincount(item.tape.unit, minlength=counts.shape[1])
+            counts[b] = np.bincount(item.tape.spikes["unit"], minlength=counts.shape[1])
             work[b] = item
 
         def second(b: int, sums: Sums) -> None:
@@ -141,7 +141,7 @@ class Engine:
         self._each(n, first)
         regular = np.zeros(counts.shape[1])
         if self.rate is not None and n:
-            pull = self.rate.pull(counts.mean(axis=0)) / self.network.cells.theta
+            pull = self.rate.pull(counts.mean(axis=0)) / self.network.cells["theta"]
             regular[: self._hidden] = pull[: self._hidden]
         if learn:
             self._each(n, second)
@@ -168,8 +168,8 @@ class Engine:
         order = order[times[order] < end]
         times, which = np.asarray(times, np.float64)[order], units[order].astype(np.int64)
         tape = self._tape(times, which, end, learn)
-        drive = np.zeros(len(tape.time))
-        last = np.zeros(len(network.cells.theta))
+        drive = np.zeros(len(tape.spikes))
+        last = np.zeros(len(network.cells))
         if isinstance(self.loss, FirstSpikeLoss):
             value, readout = spike_score(
                 network, self.loss, tape, end, label, drive, last,
@@ -181,8 +181,8 @@ class Engine:
                 self.sensitive,
             )  # fmt: skip
         if self.sigma:
-            silent = tape.last[: self._hidden] < 0
-            gap = network.cells.theta[: self._hidden] - tape.peak[: self._hidden, 0]
+            silent = tape.ends["last"][: self._hidden] < 0
+            gap = network.cells["theta"][: self._hidden] - tape.ends["peak"][: self._hidden]
             value += self.sigma * float(gap[silent].sum())
         return _Work(tape, times, which, drive, last), value, readout
 
@@ -191,7 +191,7 @@ class Engine:
         network = self.network
         while True:
             arrivals = spikes * 4 if waiting > 1 else 0
-            tape = empty_tape(len(network.cells.theta), len(times), spikes, arrivals)
+            tape = empty_tape(len(network.cells), len(times), spikes, arrivals)
             found = forward(
                 times, units, end, network.wires, network.cells, tape, waiting, self.sensitive and learn,
                 self.sigma > 0,
@@ -206,15 +206,18 @@ class Engine:
                     fix="lower the recurrent weights or the learning rate",
                 )
             grow = used > spikes or arrived > arrivals
-            spikes, waiting = (4 * spikes if grow else spikes), (max(4 * waiting, most) if most > waiting else waiting)
+            spikes, waiting = (
+                (4 * spikes if grow else spikes),
+                (max(4 * waiting, most) if most > waiting else waiting),
+            )
             self._room = (max(self._room[0], spikes), max(self._room[1], waiting))
 
     def _backward(self, item: _Work, end: float, regular: Floats, sums: Sums) -> int:
         network = self.network
-        rescue = np.zeros(len(network.cells.theta))
+        rescue = np.zeros(len(network.cells))
         if self.sigma:
-            rescue[: self._hidden] = np.where(item.tape.last[: self._hidden] < 0, -self.sigma, 0.0)
-            add_peaks(sums, rescue, item.tape.peak[:, 3:], self.sigma)
+            rescue[: self._hidden] = np.where(item.tape.ends["last"][: self._hidden] < 0, -self.sigma, 0.0)
+            add_peaks(sums, rescue, item.tape.ends, self.sigma)
         return int(
             adjoint(
                 item.times, item.units, end, network.wires, network.cells, item.tape, item.drive, regular,

@@ -11,36 +11,39 @@ from numba import njit
 from nirbridge.kernels import use_cache
 from nirbridge_eventprop.exact.arrays import ARRIVAL, INPUT, SPIKE
 from nirbridge_eventprop.exact.heap import Heap, pop, push
-from nirbridge_eventprop.exact.state import adaptation, advance, new_state, note_peak, predict
+from nirbridge_eventprop.exact.state import STATE, adaptation, advance, note_peak, predict
 
 use_cache(__name__)
 
 
 @njit(cache=True, nogil=True)
 def _arrive(
-    j: Any, t: Any, weight: Any, event: Any, end: Any, wires: Any, cells: Any, state: Any, tape: Any,
-    peaks: Any,
+    j: Any, t: Any, weight: Any, event: Any, end: Any, weights: Any, cells: Any, state: Any, ends: Any,
+    spikes: Any, known: Any, sensitive: Any, peaks: Any,
 ) -> None:  # fmt: skip
     """A spike reaches neuron j at time t: I += w."""
-    if peaks and tape.last[j] < 0:
-        note_peak(j, t, event, weight, cells, state, tape)
-    advance(j, t, cells, state, tape)
-    state.i[j] += wires.weights[weight]
+    if peaks and ends[j].last < 0:
+        note_peak(j, t, event, weight, cells, state, ends, sensitive)
+    advance(j, t, cells, state, ends, spikes, known, sensitive)
+    state[j].i += weights[weight]
     predict(j, end, cells, state)
 
 
 @njit(cache=True, nogil=True)
 def _send(
     layer: Any, row: Any, source: Any, t: Any, event: Any, end: Any, wires: Any, cells: Any, state: Any,
-    tape: Any, peaks: Any, heap: Any, waiting: Any, number: Any,
+    ends: Any, spikes: Any, known: Any, sensitive: Any, peaks: Any, heap: Any, waiting: Any, number: Any,
 ) -> Any:  # fmt: skip
     """A unit's spike along all connections of its layer; returns the heap's fill and insertion number."""
+    weights = wires.weights
     for c in range(wires.start[layer], wires.start[layer + 1]):
         first, width = wires.weight[c] + row * wires.width[c], wires.width[c]
         for to in range(width):
             j = wires.post[c] + to
             if not wires.delayed[c]:
-                _arrive(j, t, first + to, event, end, wires, cells, state, tape, peaks)
+                _arrive(
+                    j, t, first + to, event, end, weights, cells, state, ends, spikes, known, sensitive, peaks
+                )
                 continue
             late = t + wires.delays[first + to]
             if late < end and waiting < len(heap.time):
@@ -51,21 +54,22 @@ def _send(
 
 
 @njit(cache=True, nogil=True)
-def _spike(j: Any, t: Any, at: Any, cells: Any, state: Any, tape: Any) -> None:
+def _spike(
+    j: Any, t: Any, at: Any, cells: Any, state: Any, ends: Any, spikes: Any, known: Any, sensitive: Any
+) -> None:
     """Neuron j crosses its threshold at t: tape, reset, adaptation, refractory time."""
-    advance(j, t, cells, state, tape)
+    advance(j, t, cells, state, ends, spikes, known, sensitive)
     b = adaptation(j, t, cells, state)
-    tape.time[at], tape.unit[at], tape.previous[at] = t, j, tape.last[j]
-    tape.current[at], tape.adaptation[at] = state.i[j], b
-    tape.last[j] = at
-    state.v[j] = cells.reset[j]
-    state.b[j], state.b_at[j] = b + cells.b[j], t
-    if len(state.sense):
-        for p in range(3):
-            tape.sense[at, p] = state.sense[j, p]
-            state.sense[j, p] = 0.0
-    if cells.t_ref[j] > 0.0:
-        state.free[j] = t + cells.t_ref[j]
+    spike = spikes[at]
+    spike.time, spike.unit, spike.previous = t, j, ends[j].last
+    spike.current, spike.adaptation = state[j].i, b
+    spike.s, spike.u, spike.q = state[j].s, state[j].u, state[j].q
+    ends[j].last = at
+    state[j].v = cells[j].reset
+    state[j].b, state[j].b_at = b + cells[j].b, t
+    state[j].s = state[j].u = state[j].q = 0.0
+    if cells[j].t_ref > 0.0:
+        state[j].free = t + cells[j].t_ref
 
 
 @njit(cache=True, nogil=True)
@@ -80,8 +84,10 @@ def forward(
     constants; peaks: note the largest V of neurons without spikes. The tape is complete only if its
     room and ``pending`` exceed what is returned.
     """
-    neurons = len(cells.theta)
-    state = new_state(neurons, sensitive)
+    neurons = len(cells)
+    state = np.zeros(neurons, STATE)
+    known = np.zeros(6)
+    ends, spiked, arrived = tape.ends, tape.spikes, tape.arrivals
     heap = Heap(np.zeros(pending), np.zeros((pending, 4), np.int64))
     waiting = number = spikes = arrivals = events = most = 0
     given = 0
@@ -90,49 +96,51 @@ def forward(
     while True:
         crossing, who = math.inf, -1
         for j in range(neurons):
-            if state.next[j] < crossing:
-                crossing, who = state.next[j], j
+            if state[j].next < crossing:
+                crossing, who = state[j].next, j
         next_input = times[given] if given < len(times) else math.inf
         next_arrival = heap.time[0] if waiting > 0 else math.inf
         t = min(next_input, next_arrival)
         if min(t, crossing) >= end:
             break
         if crossing < t:
-            if spikes >= len(tape.time):
+            if spikes >= len(spiked):
                 return events, spikes + 1, arrivals, most
-            _spike(who, crossing, spikes, cells, state, tape)
+            _spike(who, crossing, spikes, cells, state, ends, spiked, known, sensitive)
             predict(who, end, cells, state)
             tape.kind[events] = SPIKE
             waiting, number = _send(
-                cells.layer[who], cells.row[who], spikes, crossing, events, end, wires, cells, state, tape,
-                peaks, heap, waiting, number,
+                cells[who].layer, cells[who].row, spikes, crossing, events, end, wires, cells, state, ends,
+                spiked, known, sensitive, peaks, heap, waiting, number,
             )  # fmt: skip
             spikes += 1
         elif next_input <= next_arrival:
             tape.kind[events] = INPUT
             waiting, number = _send(
-                0, units[given], -1 - given, t, events, end, wires, cells, state, tape, peaks, heap, waiting,
-                number,
+                0, units[given], -1 - given, t, events, end, wires, cells, state, ends, spiked,
+                known, sensitive, peaks, heap, waiting, number,
             )  # fmt: skip
             given += 1
         else:
-            if arrivals >= len(tape.arrival_time):
+            if arrivals >= len(arrived):
                 return events, spikes, arrivals + 1, most
             weight, j, source = heap.entry[0, 1], heap.entry[0, 2], heap.entry[0, 3]
             pop(heap, waiting)
             waiting -= 1
             tape.kind[events] = ARRIVAL
-            tape.arrival_time[arrivals], tape.arrival_weight[arrivals] = t, weight
-            tape.arrival_unit[arrivals], tape.arrival_source[arrivals] = j, source
+            late = arrived[arrivals]
+            late.time, late.weight, late.unit, late.source = t, weight, j, source
             arrivals += 1
-            _arrive(j, t, weight, events, end, wires, cells, state, tape, peaks)
+            _arrive(
+                j, t, weight, events, end, wires.weights, cells, state, ends, spiked, known, sensitive, peaks
+            )
         events += 1
         most = max(most, waiting)
         if waiting > pending:
             return events, spikes, arrivals, most
     for j in range(neurons):
-        if peaks and tape.last[j] < 0:
-            note_peak(j, end, -1, -1, cells, state, tape)
-        advance(j, end, cells, state, tape)
-        tape.end_v[j], tape.end_i[j] = state.v[j], state.i[j]
+        if peaks and ends[j].last < 0:
+            note_peak(j, end, -1, -1, cells, state, ends, sensitive)
+        advance(j, end, cells, state, ends, spiked, known, sensitive)
+        ends[j].v, ends[j].i = state[j].v, state[j].i
     return events, spikes, arrivals, most

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.errors import Unsupported
-from nirbridge_eventprop.exact.arrays import Cells, Wires
+from nirbridge_eventprop.exact.arrays import CELL, Rows, Wires
 
 Floats = NDArray[np.float64]
+FIELDS = {
+    "tau_mem": "tau_m",
+    "tau_syn": "tau_s",
+    "v_th": "theta",
+    "v_reset": "reset",
+    "v_leak": "leak",
+    "t_ref": "t_ref",
+    "alif_b": "b",
+    "alif_tau": "tau_b",
+}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,9 +68,9 @@ class EventNetwork:
     n_inputs: int
     layers: tuple[Layer, ...]
     connections: tuple[Connection, ...]
-    cells: Cells
+    cells: Rows
     wires: Wires
-    read_cells: Cells
+    read_cells: Rows
     read_wires: Wires
     slices: tuple[slice, ...]
     places: tuple[tuple[bool, slice], ...]
@@ -73,15 +84,11 @@ class EventNetwork:
         return len(self.layers[-1].tau_mem)
 
 
-def event_network(
-    n_inputs: int, layers: Sequence[Layer], connections: Sequence[Connection]
-) -> EventNetwork:
+def event_network(n_inputs: int, layers: Sequence[Layer], connections: Sequence[Connection]) -> EventNetwork:
     """Raises `Unsupported` (NB202) where a layer but the last does not spike or a read-out sends spikes."""
     spiking = [layer for layer in layers if layer.spiking]
     last = layers[-1]
-    if len(spiking) < len(layers) - 1 or any(
-        not layers[c.pre - 1].spiking for c in connections if c.pre > 0
-    ):
+    if len(spiking) < len(layers) - 1 or any(not layers[c.pre - 1].spiking for c in connections if c.pre > 0):
         raise Unsupported(
             "a layer that does not spike must be the last one and feed nothing",
             code="NB202",
@@ -102,31 +109,24 @@ def event_network(
         wires,
         _cells([] if last.spiking else [last]),
         read_wires,
-        tuple(slice(int(a), int(b)) for a, b in zip(first[:-1], first[1:], strict=True)),
+        tuple(slice(int(a), int(b)) for a, b in pairwise(first)),
         tuple(placed[at] for at in range(len(connections))),
     )
 
 
-def _cells(layers: Sequence[Layer]) -> Cells:
+def _cells(layers: Sequence[Layer]) -> Rows:
     def column(name: str) -> Floats:
         values = [np.asarray(getattr(layer, name), np.float64) for layer in layers]
         return np.concatenate([np.zeros(0), *values])
 
     sizes = [len(layer.tau_mem) for layer in layers]
-    tau_m, tau_s = column("tau_mem"), column("tau_syn")
-    return Cells(
-        tau_m=tau_m,
-        tau_s=tau_s,
-        theta=column("v_th"),
-        reset=column("v_reset"),
-        leak=column("v_leak"),
-        t_ref=column("t_ref"),
-        b=column("alif_b"),
-        tau_b=column("alif_tau"),
-        top=_largest_kappa(tau_m, tau_s),
-        layer=np.repeat(np.arange(1, len(layers) + 1), sizes).astype(np.int64),
-        row=np.concatenate([np.zeros(0, np.int64), *(np.arange(n) for n in sizes)]).astype(np.int64),
-    )
+    cells = np.zeros(sum(sizes), CELL)
+    for name, field in FIELDS.items():
+        cells[field] = column(name)
+    cells["top"] = _largest_kappa(cells["tau_m"], cells["tau_s"])
+    cells["layer"] = np.repeat(np.arange(1, len(layers) + 1), sizes)
+    cells["row"] = np.concatenate([np.zeros(0), *(np.arange(n) for n in sizes)])
+    return cells
 
 
 def _largest_kappa(tau_m: Floats, tau_s: Floats) -> Floats:

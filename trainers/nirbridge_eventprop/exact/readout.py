@@ -33,8 +33,8 @@ class Arrivals(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def arrivals_of(times: Any, units: Any, end: Any, wires: Any, cells: Any, tape: Any) -> Any:
-    """What reaches the read-out before ``end``; ``wires`` holds its connections, cells the spiking neurons."""
-    n_in, n = len(times), len(times) + len(tape.time)
+    """What reaches the read-out before ``end``; wires: its connections, cells: the spiking neurons."""
+    n_in, n = len(times), len(times) + len(tape.spikes)
     time, weight = np.empty(0), np.empty(0, np.int64)
     unit, source_of = np.empty(0, np.int64), np.empty(0, np.int64)
     for turn in range(2):
@@ -44,8 +44,8 @@ def arrivals_of(times: Any, units: Any, end: Any, wires: Any, cells: Any, tape: 
                 layer, row, t, source = 0, units[event], times[event], -1 - event
             else:
                 source = event - n_in
-                who = tape.unit[source]
-                layer, row, t = cells.layer[who], cells.row[who], tape.time[source]
+                who = tape.spikes[source].unit
+                layer, row, t = cells[who].layer, cells[who].row, tape.spikes[source].time
             for c in range(wires.start[layer], wires.start[layer + 1]):
                 width = wires.width[c]
                 first = wires.weight[c] + row * width
@@ -75,7 +75,7 @@ def _targets(arrivals: Any, n: Any, width: Any) -> Any:
 @njit(cache=True, nogil=True)
 def starts_of(arrivals: Any, weights: Any, cells: Any, end: Any) -> Any:
     """(starts, v, i): times of the intervals' edges (intervals+1,), V and I at each start (intervals, n)."""
-    n, width = len(arrivals.time), len(cells.tau_m)
+    n, width = len(arrivals.time), len(cells)
     starts = np.zeros(n + 2)
     starts[1 : n + 1] = arrivals.time
     starts[n + 1] = end
@@ -83,8 +83,8 @@ def starts_of(arrivals: Any, weights: Any, cells: Any, end: Any) -> Any:
     for k in range(n):
         x = starts[k + 1] - starts[k]
         for j in range(width):
-            em, es, kappa = factors(x, cells.tau_m[j], cells.tau_s[j])
-            v[k + 1, j] = cells.leak[j] + (v[k, j] - cells.leak[j]) * em + kappa * i[k, j]
+            em, es, kappa = factors(x, cells[j].tau_m, cells[j].tau_s)
+            v[k + 1, j] = cells[j].leak + (v[k, j] - cells[j].leak) * em + kappa * i[k, j]
             i[k + 1, j] = i[k, j] * es
         first, last = _targets(arrivals, k, width)
         for j in range(first, last):
@@ -130,15 +130,15 @@ def quadrature(starts: Any, edges: Any, longest: Any, points: Any, shares: Any) 
 @njit(cache=True, nogil=True)
 def values_at(interval: Any, x: Any, v: Any, i: Any, cells: Any) -> Any:
     """V at the nodes, (nodes, n)."""
-    width = len(cells.tau_m)
+    width = len(cells)
     found = np.empty((len(x), width))
     for m in range(len(x)):
         k = interval[m]
-        em = es = kappa = 0.0
+        em = kappa = 0.0
         for j in range(width):
-            if j == 0 or cells.tau_m[j] != cells.tau_m[j - 1] or cells.tau_s[j] != cells.tau_s[j - 1]:
-                em, es, kappa = factors(x[m], cells.tau_m[j], cells.tau_s[j])
-            found[m, j] = cells.leak[j] + (v[k, j] - cells.leak[j]) * em + kappa * i[k, j]
+            if j == 0 or cells[j].tau_m != cells[j - 1].tau_m or cells[j].tau_s != cells[j - 1].tau_s:
+                em, _, kappa = factors(x[m], cells[j].tau_m, cells[j].tau_s)
+            found[m, j] = cells[j].leak + (v[k, j] - cells[j].leak) * em + kappa * i[k, j]
     return found
 
 
@@ -148,7 +148,7 @@ def maxima(starts: Any, v: Any, i: Any, arrivals: Any, cells: Any) -> Any:
 
     V(0) = 0 counts. At an arrival the derivative is that before it.
     """
-    width = len(cells.tau_m)
+    width = len(cells)
     interval, where = np.zeros(width, np.int64), np.zeros(width)
     top, slope = np.zeros(width), np.zeros(width)
     for k in range(len(starts) - 1):
@@ -159,7 +159,7 @@ def maxima(starts: Any, v: Any, i: Any, arrivals: Any, cells: Any) -> Any:
                 if other and interval[j] == k - 1 and slope[j] != 0.0:
                     interval[j], where[j] = k, 0.0
                 continue
-            e, tau_m, tau_s = cells.leak[j], cells.tau_m[j], cells.tau_s[j]
+            e, tau_m, tau_s = cells[j].leak, cells[j].tau_m, cells[j].tau_s
             x = extremum(v[k, j], i[k, j], e, tau_m, tau_s) if i[k, j] > 0.0 else np.inf
             inside = 0.0 < x < d
             if not inside:
@@ -182,7 +182,7 @@ def undo(
     impulse (nodes, n): G at the nodes, these in order of time. kink (intervals, n): G·V' of nodes that
     sit on the arrival which ends their interval, added to the derivative by that arrival's time.
     """
-    width = len(cells.tau_m)
+    width = len(cells)
     lam_v, lam_i = np.zeros(width), np.zeros(width)
     node = len(x) - 1
     for k in range(len(starts) - 2, -1, -1):
@@ -192,8 +192,8 @@ def undo(
             to = x[node] if more else 0.0
             em = es = kappa = 0.0
             for j in range(width):
-                tau_m, tau_s = cells.tau_m[j], cells.tau_s[j]
-                if j == 0 or tau_m != cells.tau_m[j - 1] or tau_s != cells.tau_s[j - 1]:
+                tau_m, tau_s = cells[j].tau_m, cells[j].tau_s
+                if j == 0 or tau_m != cells[j - 1].tau_m or tau_s != cells[j - 1].tau_s:
                     em, es, kappa = factors(at - to, tau_m, tau_s)
                 lam_i[j] = lam_i[j] * es + tau_m / tau_s * kappa * lam_v[j]
                 lam_v[j] *= em
@@ -209,7 +209,7 @@ def undo(
         source = arrivals.source[k - 1]
         for j in range(first, last):
             w = arrivals.weight[k - 1] + j - first
-            g_weight[w] -= cells.tau_s[j] * lam_i[j]
+            g_weight[w] -= cells[j].tau_s * lam_i[j]
             change = wires.weights[w] * (lam_v[j] - lam_i[j]) + kink[k - 1, j]
             if arrivals.unit[k - 1] != ALL:
                 g_delay[w] += change
@@ -222,7 +222,7 @@ def add_sensitivities(
     starts: Any, interval: Any, x: Any, impulse: Any, v: Any, i: Any, cells: Any, g_cell: Any
 ) -> None:
     """g_cell (3, n) += Σ G·(∂V/∂τm, ∂V/∂τs, ∂V/∂E) over the nodes, carried forward with V and I."""
-    width = len(cells.tau_m)
+    width = len(cells)
     s, u, q, r = np.zeros(width), np.zeros(width), np.zeros(width), np.zeros(width)
     node = 0
     for k in range(len(starts) - 1):
@@ -230,10 +230,10 @@ def add_sensitivities(
             inside = node < len(x) and interval[node] == k
             d = x[node] if inside else starts[k + 1] - starts[k]
             for j in range(width):
-                tau_m, tau_s = cells.tau_m[j], cells.tau_s[j]
+                tau_m, tau_s = cells[j].tau_m, cells[j].tau_s
                 em, es, kappa = factors(d, tau_m, tau_s)
                 by_m, by_s = tau_factors(d, tau_m, tau_s)
-                gap = (v[k, j] - cells.leak[j]) * em * d / (tau_m * tau_m)
+                gap = (v[k, j] - cells[j].leak) * em * d / (tau_m * tau_m)
                 by_tau_m = s[j] * em + gap + i[k, j] * by_m
                 by_tau_s = u[j] * em + kappa * r[j] + i[k, j] * by_s
                 by_leak = q[j] * em + 1.0 - em

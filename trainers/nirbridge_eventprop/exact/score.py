@@ -36,23 +36,23 @@ def spike_score(
 ) -> tuple[float, Floats]:
     """(loss, first spike times (n,) [s]); adds ∂loss/∂t to ``drive`` (spikes,).
 
-    phantom: floor of V' with which a silent output of the label's class is taken to cross at ``end``: an impulse
-    in ``last`` (neurons,); None: silent outputs have no gradient.
+    phantom: floor of V' with which a silent output of the label is taken to cross at ``end``: an
+    impulse in ``last`` (neurons,); None: silent outputs have no gradient.
     """
     first = network.slices[-1].start
-    out = np.flatnonzero(tape.unit >= first)[::-1]  # backwards: the earliest spike is written last
+    out = np.flatnonzero(tape.spikes["unit"] >= first)[::-1]  # backwards: the earliest spike is written last
     index = np.full(network.n_outputs, -1)
-    index[tape.unit[out] - first] = out
+    index[tape.spikes["unit"][out] - first] = out
     spiked = index >= 0
     t = np.full(network.n_outputs, end)
-    t[spiked] = tape.time[index[spiked]]
+    t[spiked] = tape.spikes["time"][index[spiked]]
     value, slope = loss.at_first_spike(t, label, end)
     drive[index[spiked]] += slope[spiked]
     if phantom is not None and not spiked[label]:
         j = first + label
-        cells = network.cells
-        rise = tape.end_i[j] + cells.leak[j] - tape.end_v[j]
-        last[j] = -slope[label] * cells.tau_m[j] / max(rise, phantom * cells.theta[j])
+        cell, here = network.cells[j], tape.ends[j]
+        rise = max(here["i"] + cell["leak"] - here["v"], phantom * cell["theta"])
+        last[j] = -slope[label] * cell["tau_m"] / rise
     return value, t
 
 

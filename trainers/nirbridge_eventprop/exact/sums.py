@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge_eventprop.exact.adjoint import LEAK, TAU_M, TAU_S, THETA
+from nirbridge_eventprop.exact.arrays import Rows
 from nirbridge_eventprop.exact.network import EventNetwork
 
 Floats = NDArray[np.float64]
@@ -16,7 +17,7 @@ ROWS = ("tau_mem", "tau_syn", "v_th", "v_reset", "v_leak", "t_ref", "alif_b", "a
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """weight, delay like the wires' weights, cell (8, neurons) in the rows of `adjoint`; read_…: of the read-out."""
+    """weight, delay like the wires' weights, cell (8, neurons) as in `adjoint`; read_…: of the read-out."""
 
     weight: Floats
     delay: Floats
@@ -38,7 +39,7 @@ class Sums:
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """By connection: weight, delay (n_pre, n_post), delay None where there is none; by layer: {name: (n,)}."""
+    """By connection: weight and delay (n_pre, n_post) or None; by layer: {parameter: (n,)}."""
 
     weight: tuple[Floats, ...]
     delay: tuple[Floats | None, ...]
@@ -50,10 +51,10 @@ def new_sums(network: EventNetwork) -> Sums:
     return Sums(
         np.zeros_like(network.wires.weights),
         np.zeros_like(network.wires.weights),
-        np.zeros((len(ROWS), len(network.cells.theta))),
+        np.zeros((len(ROWS), len(network.cells))),
         np.zeros_like(network.read_wires.weights),
         np.zeros_like(network.read_wires.weights),
-        np.zeros((3, len(network.read_cells.theta))),
+        np.zeros((3, len(network.read_cells))),
     )
 
 
@@ -73,8 +74,8 @@ def by_parameter(network: EventNetwork, sums: Sums, samples: int) -> Gradients:
     return Gradients(tuple(weights), tuple(delays), tuple(layers))
 
 
-def add_peaks(sums: Sums, rescue: Floats, sense: Floats, sigma: float) -> None:
-    """Direct share of σ·(θ − max V): impulses ``rescue`` (neurons,), ``sense`` (neurons, 3) at the maxima."""
+def add_peaks(sums: Sums, rescue: Floats, ends: Rows, sigma: float) -> None:
+    """Direct share of σ·(θ − max V): impulses ``rescue`` (neurons,), ``ends``: the tape's."""
     sums.cell[THETA] += np.where(rescue != 0, sigma, 0.0)
-    for row, at in ((TAU_M, 0), (TAU_S, 1), (LEAK, 2)):
-        sums.cell[row] += rescue * sense[:, at]
+    for row, name in ((TAU_M, "s"), (TAU_S, "u"), (LEAK, "q")):
+        sums.cell[row] += rescue * ends[name]

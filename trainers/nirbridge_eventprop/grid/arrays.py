@@ -29,7 +29,8 @@ class Cells(NamedTuple):
 
     n_ref: steps that V is held after a spike. bias: jump of I at the start of every step. alpha, beta, rho:
     decays of V, I, B; gamma = κ(dt), with its derivatives by τm, τs; whole = τm(1−α), charge = K(dt).
-    layer: of each neuron, from 1; first (layers+1,): first neuron of each. reads: the last layer does not spike.
+    layer: of each neuron, from 1; first (layers+1,): first neuron of each. reads: the last layer does not
+    spike.
     """
 
     tau_m: Floats
@@ -59,8 +60,9 @@ class Wires(NamedTuple):
     """Connections, those of source layer l at start[l] … start[l+1]−1.
 
     place: offset of a connection's (pre, post) weights in ``weights``; post: first target; width: targets;
-    late: steps that all its spikes take; mixed: each synapse takes its ``delays`` [steps] besides. even: all targets
-    share τm and τs. moves: the gradient by delays is wanted. depth: more than the most steps that a spike takes.
+    late: steps that all its spikes take; mixed: each synapse takes its ``delays`` [steps] besides. even: all
+    targets share τm and τs. moves: the gradient by delays is wanted. depth: more than the most steps that a
+    spike takes.
     """
 
     start: Ints
@@ -79,15 +81,15 @@ class Wires(NamedTuple):
 class Tape(NamedTuple):
     """What one sample's forward pass leaves.
 
-    Spikes in order of step, then round, layer and unit: start (steps+1,); turn: round; x [s] from the spike to its
-    step's end; current, adapted: I and B there (B before its jump); end: V at the step's end before the
-    reset; previous: last spike of the same neuron or −1; release: I where the neuron is free again;
+    Spikes in order of step, then round, layer and unit: start (steps+1,); turn: round; x [s] from the spike
+    to its step's end; current, adapted: I and B there (B before its jump); end: V at the step's end before
+    the reset; previous: last spike of the same neuron or −1; release: I where the neuron is free again;
     sense (spikes, 3): ∂V/∂τm, ∂V/∂τs, ∂V/∂E at the spike.
     By step (steps, n) and only where asked for: v, i, b at its start after arrivals; sense_read
     (steps, outputs, 4): ∂V/∂τm, ∂V/∂τs, ∂V/∂E, ∂I/∂τs of the read-out there.
-    mean, read (steps, outputs): the read-out's step means, and its V at the steps' ends. peak (n,): largest V at a
-    step's end, peak_at its step, −1 where it is not above 0, peak_sense (n, 3) as ``sense``. last (n,): last
-    spike or −1. end_v, end_i (n,): V and I after the last step.
+    mean, read (steps, outputs): the read-out's step means, and its V at the steps' ends. peak (n,): largest V
+    at a step's end, peak_at its step, −1 where it is not above 0, peak_sense (n, 3) as ``sense``. last (n,):
+    last spike or −1. end_v, end_i (n,): V and I after the last step.
     """
 
     start: Ints

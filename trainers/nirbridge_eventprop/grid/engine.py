@@ -27,8 +27,8 @@ Mode = Literal["step", "substep"]
 class GridBatch:
     """loss (samples,); readout (samples, n): logits or first spike times [s]; counts (samples, neurons).
 
-    scores (samples, n): Σ of V at the steps' ends with the weights asked for. spikes: by sample
-    (step, neuron, time [s]) where asked for. clamped: spikes whose V' was clamped.
+    scores (samples, n): V at the steps' ends, summed with the weights asked for, or its maximum. spikes: by
+    sample (step, neuron, time [s]) where asked for. clamped: spikes whose V' was clamped.
     """
 
     loss: Floats
@@ -51,12 +51,12 @@ class _Events:
 class Engine:
     """A network with its loss on a grid.
 
-    mode: ``step`` or ``substep`` (EVENTPROP.md §3). slope: in ``step``, where V' at a spike is taken. floor: V' at
-    a spike counts as at least slope_floor·θ/τm. sigma: weight of the rescue term for hidden neurons silent in
-    a sample. phantom: a silent output that is the label's pulls as if it crossed at the end. sensitive:
-    gradients by time constants and leak, too. inside: in ``substep``, input spikes keep their time
-    within the step; else they count at its start. shards: partial sums of a batch; results depend on it, not on
-    ``threads`` (0: all cores).
+    mode: ``step`` or ``substep`` (EVENTPROP.md §3). slope: in ``step``, where V' at a spike is taken. floor:
+    V' at a spike counts as at least slope_floor·θ/τm. sigma: weight of the rescue term for hidden neurons
+    silent in a sample. phantom: a silent output that is the label's pulls as if it crossed at the end.
+    sensitive: gradients by time constants and leak, too. inside: in ``substep``, input spikes keep their time
+    within the step; else they count at its start. shards: partial sums of a batch; results depend on it, not
+    on ``threads`` (0: all cores).
     """
 
     def __init__(
@@ -104,16 +104,17 @@ class Engine:
         spikes: Spikes,
         labels: NDArray[np.int64] | None,
         *,
-        regular: Floats | None = None,
+        regular: NDArray[np.floating] | None = None,
         learn: bool = True,
-        read: Floats | None = None,
+        read: Floats | Literal["max"] | None = None,
         keep: bool = False,
         as_step: bool = False,
     ) -> GridBatch:
         """Run a batch; with ``learn`` the sums of its samples' gradients are left in ``sums``.
 
-        labels: None or −1: no loss. regular (neurons,): r/θ of the rate term. read (steps,): weights of V at the
-        steps' ends in ``scores``. keep: return the spikes. as_step: run the network of mode `step`, whatever the mode.
+        labels: None or −1: no loss. regular (neurons,): r/θ of the rate term. read (steps,): weights of V at
+        the steps' ends in ``scores``, or ``max``. keep: return the spikes. as_step: run the network of mode
+        `step`, whatever the mode.
         """
         n = spikes.n_samples
         width, neurons = self.network.n_outputs, len(self.network.cells.theta)
@@ -136,9 +137,15 @@ class Engine:
                 counts[b] = np.bincount(tape.unit[:used], minlength=neurons)
                 if keep:
                     at = np.repeat(np.arange(steps), np.diff(tape.start))
-                    kept[b] = at, tape.unit[:used].copy(), spike_times(tape, self.network.dt, mode == "substep")
-                if read is not None and not self.network.spiking_output:
+                    kept[b] = (
+                        at,
+                        tape.unit[:used].copy(),
+                        spike_times(tape, self.network.dt, mode == "substep"),
+                    )
+                if isinstance(read, np.ndarray) and not self.network.spiking_output:
                     scores[b] = read @ tape.read
+                elif read is not None:
+                    scores[b] = tape.read.max(axis=0)
                 loss[b], readout[b], clamped[b] = self._finish(
                     events, tape, used, steps, mode, int(given[b]), pull, learn, sums
                 )
@@ -170,7 +177,14 @@ class Engine:
             common = (network.cells, network.wires, tape)
             if mode == "step":
                 used = step.forward(
-                    steps, network.dt, events.start, events.unit, *common, self.slope, sensitive, self.sigma > 0
+                    steps,
+                    network.dt,
+                    events.start,
+                    events.unit,
+                    *common,
+                    self.slope,
+                    sensitive,
+                    self.sigma > 0,
                 )
             else:
                 used = substep.forward(

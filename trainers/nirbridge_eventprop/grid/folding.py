@@ -1,6 +1,6 @@
 """Spikes that arrive inside a step, x before its end, folded into the state at the end (EVENTPROP.md §3).
 
-    I += w·e^(−x/τs)     V += w·κ(x)     step mean of a read-out += w·K(x)/dt,  K = τs(1−e^(−x/τs)) − τm·κ(x)
+I += w·e^(−x/τs)     V += w·κ(x)     step mean of a read-out += w·K(x)/dt,  K = τs(1−e^(−x/τs)) − τm·κ(x)
 """
 
 from __future__ import annotations

@@ -79,6 +79,7 @@ class GridNetwork:
         cells = self.cells
         if layers is not None:
             cells = cells_of(layers, self.dt, cells.bias)
+            wires = wires._replace(even=_even(cells, wires))
         if bias is not None:
             cells = cells._replace(bias=bias)
         chosen = self.layers if layers is None else tuple(layers)
@@ -108,9 +109,7 @@ def grid_network(
     cells = cells_of(layers, dt, bias)
     wires, places = _wires(connections, layers, cells)
     slices = tuple(slice(int(a), int(b)) for a, b in zip(cells.first[:-1], cells.first[1:], strict=True))
-    return GridNetwork(
-        dt, n_inputs, tuple(layers), tuple(connections), cells, wires, tuple(places), slices
-    )
+    return GridNetwork(dt, n_inputs, tuple(layers), tuple(connections), cells, wires, tuple(places), slices)
 
 
 def cells_of(layers: Sequence[Layer], dt: float, bias: Floats | None = None) -> Cells:
@@ -165,7 +164,6 @@ def _wires(
         delays.append(np.broadcast_to(np.asarray(c.delay, np.int64), c.weight.shape).reshape(-1))
     ordered = [connections[at] for at in order]
     mixed = np.array([np.ndim(c.delay) > 0 for c in ordered], np.bool_)
-    posts = [layers[c.post - 1] for c in ordered]
     pre = np.array([c.pre for c in ordered], np.int64)
     wires = Wires(
         start=np.searchsorted(pre, np.arange(len(layers) + 2)).astype(np.int64),
@@ -174,14 +172,24 @@ def _wires(
         width=np.array([c.weight.shape[1] for c in ordered], np.int64),
         late=np.array([c.latency + (0 if np.ndim(c.delay) else int(c.delay)) for c in ordered], np.int64),
         mixed=mixed,
-        even=np.array([bool(np.ptp(p.tau_mem) == 0 and np.ptp(p.tau_syn) == 0) for p in posts], np.bool_),
+        even=np.zeros(len(ordered), np.bool_),
         moves=np.array([c.moves for c in ordered], np.bool_),
         weights=np.concatenate(weights),
         delays=np.concatenate(delays),
         depth=0,
     )
     ordered_places = tuple(places[at] for at in order)
-    return wires._replace(depth=_depth(wires, wires.delays, ordered_places)), places
+    depth = _depth(wires, wires.delays, ordered_places)
+    return wires._replace(depth=depth, even=_even(cells, wires)), places
+
+
+def _even(cells: Cells, wires: Wires) -> NDArray[np.bool_]:
+    """(connections,) True where all targets have the same time constants."""
+    found = []
+    for to, width in zip(wires.post, wires.width, strict=True):
+        mine = slice(int(to), int(to + width))
+        found.append(bool(np.ptp(cells.tau_m[mine]) == 0 and np.ptp(cells.tau_s[mine]) == 0))
+    return np.array(found, np.bool_)
 
 
 def _depth(wires: Wires, delays: Ints, places: Sequence[slice]) -> int:

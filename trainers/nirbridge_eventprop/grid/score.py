@@ -27,7 +27,8 @@ def membrane_score(
         impulse = np.zeros_like(tape.mean)
         impulse[at, outputs] = pull
         return value, readout, impulse
-    t = (np.arange(steps) + 0.5) * dt
+    later = 1 + 1e-12  # a middle on the edge of two bins counts to the later one
+    t = np.asarray((np.arange(steps) + 0.5) * (dt * later), np.float64)
     value, readout, impulse = loss.at_nodes(t, np.full(steps, dt), tape.mean, label, steps * dt)
     return value, readout, np.ascontiguousarray(impulse)
 
@@ -52,8 +53,8 @@ def spike_score(
 ) -> tuple[float, Floats]:
     """(loss, first spike times (n,) [s], ``end`` where silent); adds ∂loss/∂t to ``drive`` (spikes,).
 
-    phantom: where the label's output is silent it gets an impulse in ``last`` (n,) as if it crossed at ``end``
-    with V' = max(I + E − V, phantom·θ)/τm; None: silent outputs have no gradient.
+    phantom: where the label's output is silent it gets an impulse in ``last`` (n,) as if it crossed at
+    ``end`` with V' = max(I + E − V, phantom·θ)/τm; None: silent outputs have no gradient.
     """
     first = network.slices[-1].start
     unit = tape.unit[: len(times)]

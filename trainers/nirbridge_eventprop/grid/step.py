@@ -24,8 +24,8 @@ def forward(
 ) -> Any:  # fmt: skip
     """Fill ``tape``; returns the number of spikes, and stops early where they exceed its room.
 
-    event_start (n_steps+1,) into event_unit: input spikes by step. slope: START or CROSSING, where the tape keeps
-    a spike's I and B. sensitive: keep what gradients by time constants and leak need. peaks: keep
+    event_start (n_steps+1,) into event_unit: input spikes by step. slope: START or CROSSING, where the tape
+    keeps a spike's I and B. sensitive: keep what gradients by time constants and leak need. peaks: keep
     the largest V of every neuron.
     """
     layers = len(cells.first) - 1

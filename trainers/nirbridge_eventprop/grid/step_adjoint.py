@@ -27,7 +27,8 @@ def backward(
     Arguments as `step.forward`. impulse (n_steps, outputs): ∂l/∂(step mean). drive (spikes,): ∂l/∂t_s [1/s].
     regular (n,): r/θ of the rate term. rescue (n,): impulse ∂l/∂V at the largest V. last_impulse (n,): at
     the end. floor: V' counts as at least floor·θ/τm.
-    g_weight like wires.weights receives Σ λI, of which the gradient is −τs times; g_delay [1/s] likewise; g_cell (9, n).
+    g_weight like wires.weights receives Σ λI, of which the gradient is −τs times; g_delay [1/s] likewise;
+    g_cell (9, n).
     """
     layers = len(cells.first) - 1
     n = len(cells.theta)

@@ -49,9 +49,7 @@ def backward(
                     end_i, lv, li, impulse, sensitive, g_weight, g_delay, g_cell,
                 )  # fmt: skip
             for s in range(first, last):
-                clamped += _spike(
-                    s, drive[s], regular, floor, sensitive, cells, tape, lv, li, lb, g_cell
-                )
+                clamped += _spike(s, drive[s], regular, floor, sensitive, cells, tape, lv, li, lb, g_cell)
             last = first
         end_v[slot], end_i[slot] = lv, li
         for j in range(n):

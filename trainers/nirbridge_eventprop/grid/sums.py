@@ -48,7 +48,9 @@ def new_sums(network: GridNetwork) -> Sums:
     flat = network.wires.weights
     moves = bool(network.wires.moves.any())
     return Sums(
-        np.zeros(len(flat)), np.zeros(len(flat) if moves else 0), np.zeros((len(ROWS), len(network.cells.theta)))
+        np.zeros(len(flat)),
+        np.zeros(len(flat) if moves else 0),
+        np.zeros((len(ROWS), len(network.cells.theta))),
     )
 
 
@@ -58,7 +60,9 @@ def by_parameter(network: GridNetwork, sums: Sums, samples: int) -> Gradients:
     for c, place in zip(network.connections, network.places, strict=True):
         tau_s = network.cells.tau_s[network.slices[c.post - 1]]
         weights.append(-tau_s * sums.weight[place].reshape(c.weight.shape) / samples)
-        delays.append(sums.delay[place].reshape(c.weight.shape) / samples if c.moves else np.zeros(c.weight.shape))
+        delays.append(
+            sums.delay[place].reshape(c.weight.shape) / samples if c.moves else np.zeros(c.weight.shape)
+        )
     layers = [
         {name: sums.cell[row, where] / samples for row, name in enumerate(ROWS)} for where in network.slices
     ]

@@ -1,7 +1,7 @@
 """Spikes along connections: forward into rings of what will arrive, backward out of rings of adjoints.
 
-A ring has a row for each of the next ``depth`` steps. A spike of a step takes ``late`` steps, and its synapse's
-delay besides; what would arrive after the last step is lost.
+A ring has a row for each of the next ``depth`` steps. A spike of a step takes ``late`` steps, and its
+synapse's delay besides; what would arrive after the last step is lost.
 """
 
 from __future__ import annotations
@@ -34,7 +34,15 @@ def spread(row: Any, layer: Any, k: Any, n_steps: Any, wires: Any, ring: Any) ->
 
 @njit(cache=True, nogil=True)
 def gather(
-    row: Any, layer: Any, k: Any, n_steps: Any, wires: Any, lam_v: Any, lam_i: Any, g_weight: Any, g_delay: Any
+    row: Any,
+    layer: Any,
+    k: Any,
+    n_steps: Any,
+    wires: Any,
+    lam_v: Any,
+    lam_i: Any,
+    g_weight: Any,
+    g_delay: Any,
 ) -> Any:
     """Undo that spike: Σ λI into g_weight, R's own share into g_delay; returns R = Σ w(λV − λI).
 

@@ -1,8 +1,4 @@
-"""Losses in continuous time: on the read-out's membrane V(t), its maximum, or output spikes (EVENTPROP.md §5).
-
-Membrane losses get V at quadrature nodes, (nodes, n), and give value, read-out (n,) and impulses ∂l/∂V of the
-nodes' shape. `OnMaximum` and spike losses do so with one number an output. ``label`` is the class.
-"""
+"""Losses in continuous time: on the read-out's V(t), its maximum or first spikes (EVENTPROP.md §5)."""
 
 from __future__ import annotations
 

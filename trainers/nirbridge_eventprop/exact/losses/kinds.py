@@ -55,7 +55,7 @@ class FirstSpikeLoss(ABC):
 
     @abstractmethod
     def at_first_spike(self, t: Floats, label: int, end: float) -> tuple[float, Floats]:
-        """(value, ∂value/∂t [1/s] (n,)) from first spike times (n,) [s], ``end`` where an output is silent."""
+        """(value, ∂value/∂t [1/s] (n,)) from first spike times (n,) [s], ``end`` for silent outputs."""
 
 
 Loss = MembraneLoss | MaximumLoss | FirstSpikeLoss

@@ -16,7 +16,7 @@ class MseTrace(MembraneLoss):
     target: Floats
 
     def edges(self, end: float) -> Floats:
-        return np.arange(1, len(self.target)) * (end / len(self.target))
+        return np.arange(1, len(self.target), dtype=np.float64) * (end / len(self.target))
 
     def at_nodes(
         self, t: Floats, weight: Floats, v: Floats, label: int, end: float

@@ -11,7 +11,7 @@ from nirbridge_eventprop.exact.losses.kinds import FirstSpikeLoss, Floats
 
 @dataclass(frozen=True)
 class TtfsRelMse(FirstSpikeLoss):
-    """½·Σ_{n≠y}((t_n − t_y − Δ)/t_scale)², Δ = delta and t_scale in s; rectify: outputs later than that are free."""
+    """½·Σ_{n≠y}((t_n − t_y − Δ)/t_scale)², Δ = delta and t_scale in s; rectify: later outputs are free."""
 
     delta: float
     t_scale: float

@@ -12,7 +12,7 @@ from nirbridge_eventprop.exact.losses.kinds import FirstSpikeLoss, Floats, cross
 
 @dataclass(frozen=True)
 class TtfsXent(FirstSpikeLoss):
-    """z = −t/τ0, plus a penalty on the label's time: α·(e^(t/τ1) − 1) (``exp``) or α/(1.01·T − t) (``inverse``).
+    """z = −t/τ0, plus a penalty on the label's t: α·(e^(t/τ1) − 1) (``exp``) or α/(1.01·T − t) (``inverse``).
 
     tau0, tau1 [s]; alpha has no unit with ``exp`` and is in s with ``inverse``.
     """

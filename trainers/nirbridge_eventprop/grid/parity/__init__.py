@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,3 +19,9 @@ class Parity:
     readout: NDArray[np.float64]
     spikes: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
     gradients: Gradients
+
+
+def moments(fired: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(step, neuron) of the spikes of a sample from (steps, neurons), in that order."""
+    step, neuron = np.nonzero(fired)
+    return step.astype(np.int64), neuron.astype(np.int64)

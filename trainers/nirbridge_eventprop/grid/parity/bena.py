@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from nirbridge.spikes import Spikes
 from nirbridge_eventprop.grid.network import GridNetwork
-from nirbridge_eventprop.grid.parity import Parity
+from nirbridge_eventprop.grid.parity import Parity, moments
 from nirbridge_eventprop.grid.sums import Gradients
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,7 @@ def run(
     for b, o in zip(*np.nonzero(first <= steps - 2), strict=True):
         pull[b, first[b, o], out.start + o] = slope[b, o]
     weight = _backward(network, sent, fired, slack, pull)
-    found = [np.nonzero(one) for one in fired]
+    found = [moments(one) for one in fired]
     gradients = Gradients(
         tuple(weight), tuple(np.zeros(w.shape) for w in weight), tuple({} for _ in network.layers)
     )

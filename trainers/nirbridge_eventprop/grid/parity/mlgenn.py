@@ -10,19 +10,18 @@ from numpy.typing import NDArray
 from nirbridge.spikes import Spikes
 from nirbridge_eventprop.exact.losses.kinds import cross_entropy
 from nirbridge_eventprop.grid.network import GridNetwork
-from nirbridge_eventprop.grid.parity import Parity
+from nirbridge_eventprop.grid.parity import Parity, moments
 from nirbridge_eventprop.grid.sums import Gradients
 
 Floats = NDArray[np.float64]
 
 
-def run(
-    network: GridNetwork, spikes: Spikes, labels: NDArray[np.int64], **rate: float
-) -> Parity:
+def run(network: GridNetwork, spikes: Spikes, labels: NDArray[np.int64], **rate: float) -> Parity:
     """Loss, spikes and gradients of a batch: hidden LIF layers that reset to 0 and a LI read-out.
 
-    rate: ``lambda`` and ``nu`` of that program's regularisation, none where missing. Of the network only weights,
-    per-synapse delays, time constants and thresholds count; every connection takes a step besides its delay.
+    rate: ``lambda`` and ``nu`` of that program's regularisation, none where missing. Of the network only
+    weights, per-synapse delays, time constants and thresholds count; every connection takes a step besides
+    its delay.
     """
     n = spikes.n_samples
     steps = spikes.n_steps(network.dt)
@@ -39,7 +38,7 @@ def run(
         value, error = cross_entropy(z, int(labels[b]))
         losses.append(value)
         readouts.append(z)
-        found.append(np.nonzero(fired))
+        found.append(moments(fired))
         _backward(network, fired, slack, given, -error, pull, weight, delay)
     gradients = Gradients(
         tuple(w / n for w in weight), tuple(d / n for d in delay), tuple({} for _ in network.layers)
@@ -105,19 +104,17 @@ def _backward(
     coupling = cells.tau_m / (cells.tau_m - cells.tau_s) * (cells.alpha - cells.beta)
     for k in range(steps - 1, -1, -1):
         # λ as it stands here is that of arrivals at k + 1
-        later_v[k + 1 : k + 2], later_i[k + 1 : k + 2] = lam_v, lam_i
+        later_v[k + 1], later_i[k + 1] = lam_v, lam_i
         jump = np.zeros(neurons)
         for c_at, c in enumerate(network.connections):
             source = given[k] if c.pre == 0 else fired[k, network.slices[c.pre - 1]]
             post = network.slices[c.post - 1]
             columns = np.arange(post.stop - post.start)
             for row in np.flatnonzero(source):
-                then = k + _steps_of(c)[row]
-                here = then <= steps - (1 if then.max() > k + 1 else 0)
-                then = np.where(here, then, 0)
+                then = np.minimum(k + _steps_of(c)[row], steps)  # λ is 0 after the last step
                 at_v, at_i = later_v[then, post.start + columns], later_i[then, post.start + columns]
-                weight[c_at][row] -= np.where(here, cells.tau_s[post] * at_i, 0.0) * source[row]
-                change = np.where(here, c.weight[row] * (at_v - at_i), 0.0)
+                weight[c_at][row] -= cells.tau_s[post] * at_i * source[row]
+                change = c.weight[row] * (at_v - at_i)
                 delay[c_at][row] += change * source[row]
                 if c.pre:
                     jump[network.slices[c.pre - 1].start + row] += change.sum()

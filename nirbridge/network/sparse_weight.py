@@ -1,0 +1,81 @@
+"""The weight of a Linear with few synapses, for networks whose matrix would not fit in memory.
+
+NIR knows only dense weights. A generated network of 10,000 neurons or more carries this object in their
+place, in memory; whoever asks for an array gets the dense one, so that writing the graph gives plain NIR.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nirbridge.errors import BadInput
+from nirbridge.network.windows import Sparse
+
+MOST_BYTES = 1 << 30  # of the dense array that is made on request
+
+
+class SparseWeight:
+    """Weights (n_post, n_pre) by source: source j reaches ``targets[start[j]:start[j+1]]``.
+
+    start: (n_pre+1,) int64, rising from 0; targets: (n,) int32, 0 ≤ target < n_post; values: (n,) float32 or
+    float64. Several synapses of one pair add. The arrays are kept, not copied, and must not change. Raises
+    `BadInput` (NB109) where they do not fit together.
+    """
+
+    ndim = 2
+
+    def __init__(
+        self, start: NDArray[np.int64], targets: NDArray[np.int32], values: NDArray[np.floating], n_post: int
+    ) -> None:
+        ends = len(start) > 0 and start[0] == 0 and start[-1] == len(targets) and np.all(np.diff(start) >= 0)
+        inside = not len(targets) or (targets.min() >= 0 and targets.max() < n_post)
+        if not ends or not inside or len(targets) != len(values):
+            raise BadInput(
+                f"a sparse weight onto {n_post} units has {len(start)} starts, {len(targets)} targets and "
+                f"{len(values)} values that do not fit together",
+                code="NB109",
+                fix="start rises from 0 to the number of targets; a target is below n_post",
+            )
+        self.start = np.asarray(start, np.int64)
+        self.targets = np.asarray(targets, np.int32)
+        self.values = values
+        self.shape = (int(n_post), len(start) - 1)
+
+    @property
+    def dtype(self) -> np.dtype[np.floating]:
+        return self.values.dtype
+
+    @property
+    def size(self) -> int:
+        """Entries of the dense matrix."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return int(self.start.nbytes + self.targets.nbytes + self.values.nbytes)
+
+    def sparse(self) -> Sparse:
+        """The operator that lowering reads; shares the arrays."""
+        return Sparse(self.start, self.targets, self.values, self.shape[0])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.floating]:
+        """The dense matrix. Raises `BadInput` (NB503) above 1 GiB."""
+        wanted = np.dtype(dtype) if dtype is not None else self.dtype
+        if self.size * wanted.itemsize > MOST_BYTES:
+            raise BadInput(
+                f"a sparse weight of shape {self.shape} is {self.size * wanted.itemsize / 2**30:.1f} GiB as "
+                "an array",
+                code="NB503",
+                fix="run it on target reference, which reads it as it is",
+            )
+        full = np.zeros(self.shape, wanted)
+        source = np.repeat(np.arange(self.shape[1]), np.diff(self.start))
+        np.add.at(full, (self.targets, source), self.values)
+        return full
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SparseWeight:
+        return self

@@ -1,0 +1,196 @@
+"""Sums over synapses: what a population sent, or what a buffer holds, through a matrix into a buffer.
+
+Inside the loop arrays are passed whole, with offsets: a view costs two atomic counts of references.
+Indices are unsigned where a loop has to vectorise. Every function adds in the order of ascending source,
+each product in turn, so that all of them round alike.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from nirbridge.kernels import use_cache
+
+use_cache(__name__)
+
+DENSE_FROM = 0.5  # share of sources with a value from which a matrix is read as a whole
+AHEAD = 4  # steps of an input that are summed at once where they are that dense
+
+
+@njit(cache=True, nogil=True)
+def add_rows(
+    x: Any, to: Any, weights: Any, at: Any, size: Any, unit: Any, first: Any, last: Any, fresh: Any
+) -> None:
+    """x[to:to+size] += Σ row of the listed units first … last−1, eight to a pass; ``fresh``: x is 0."""
+    x0, w0, width = np.uint64(to), np.uint64(at), np.uint64(size)
+    k = first
+    if fresh and k + 4 <= last:
+        a, b = w0 + np.uint64(unit[k]) * width, w0 + np.uint64(unit[k + 1]) * width
+        c, d = w0 + np.uint64(unit[k + 2]) * width, w0 + np.uint64(unit[k + 3]) * width
+        for i in range(width):
+            x[x0 + i] = ((weights[a + i] + weights[b + i]) + weights[c + i]) + weights[d + i]
+        k += 4
+    elif fresh and k + 2 <= last:
+        a, b = w0 + np.uint64(unit[k]) * width, w0 + np.uint64(unit[k + 1]) * width
+        for i in range(width):
+            x[x0 + i] = weights[a + i] + weights[b + i]
+        k += 2
+    elif fresh:
+        for i in range(width):
+            x[x0 + i] = 0
+    while k + 8 <= last:
+        a, b = w0 + np.uint64(unit[k]) * width, w0 + np.uint64(unit[k + 1]) * width
+        c, d = w0 + np.uint64(unit[k + 2]) * width, w0 + np.uint64(unit[k + 3]) * width
+        e, f = w0 + np.uint64(unit[k + 4]) * width, w0 + np.uint64(unit[k + 5]) * width
+        g, h = w0 + np.uint64(unit[k + 6]) * width, w0 + np.uint64(unit[k + 7]) * width
+        for i in range(width):
+            s = (((x[x0 + i] + weights[a + i]) + weights[b + i]) + weights[c + i]) + weights[d + i]
+            x[x0 + i] = (((s + weights[e + i]) + weights[f + i]) + weights[g + i]) + weights[h + i]
+        k += 8
+    if k + 4 <= last:
+        a, b = w0 + np.uint64(unit[k]) * width, w0 + np.uint64(unit[k + 1]) * width
+        c, d = w0 + np.uint64(unit[k + 2]) * width, w0 + np.uint64(unit[k + 3]) * width
+        for i in range(width):
+            s = ((x[x0 + i] + weights[a + i]) + weights[b + i]) + weights[c + i]
+            x[x0 + i] = s + weights[d + i]
+        k += 4
+    if k + 2 <= last:
+        a, b = w0 + np.uint64(unit[k]) * width, w0 + np.uint64(unit[k + 1]) * width
+        for i in range(width):
+            x[x0 + i] = (x[x0 + i] + weights[a + i]) + weights[b + i]
+        k += 2
+    if k < last:
+        a = w0 + np.uint64(unit[k]) * width
+        for i in range(width):
+            x[x0 + i] += weights[a + i]
+
+
+@njit(cache=True, nogil=True)
+def add_scaled_rows(
+    x: Any, to: Any, weights: Any, at: Any, size: Any, unit: Any, value: Any, first: Any, last: Any
+) -> None:
+    """x[to:to+size] += Σ value·row of the listed units first … last−1, four to a pass."""
+    x0, w0, width = np.uint64(to), np.uint64(at), np.uint64(size)
+    k = first
+    while k + 4 <= last:
+        a, b = w0 + np.uint64(unit[k]) * width, w0 + np.uint64(unit[k + 1]) * width
+        c, d = w0 + np.uint64(unit[k + 2]) * width, w0 + np.uint64(unit[k + 3]) * width
+        p, q, r, s = value[k], value[k + 1], value[k + 2], value[k + 3]
+        for i in range(width):
+            y = (x[x0 + i] + p * weights[a + i]) + q * weights[b + i]
+            x[x0 + i] = (y + r * weights[c + i]) + s * weights[d + i]
+        k += 4
+    while k < last:
+        a, p = w0 + np.uint64(unit[k]) * width, value[k]
+        for i in range(width):
+            x[x0 + i] += p * weights[a + i]
+        k += 1
+
+
+@njit(cache=True, nogil=True)
+def add_matrix(x: Any, to: Any, weights: Any, at: Any, size: Any, held: Any, source: Any, width: Any) -> None:
+    """x[to:to+size] += Σ held[source+j]·row j of all ``width`` rows, four to a pass."""
+    x0, w0, n = np.uint64(to), np.uint64(at), np.uint64(size)
+    j = 0
+    while j + 4 <= width:
+        p, q, r, s = held[source + j], held[source + j + 1], held[source + j + 2], held[source + j + 3]
+        a = w0 + np.uint64(j) * n
+        b = a + n
+        c = b + n
+        d = c + n
+        for i in range(n):
+            y = (x[x0 + i] + p * weights[a + i]) + q * weights[b + i]
+            x[x0 + i] = (y + r * weights[c + i]) + s * weights[d + i]
+        j += 4
+    while j < width:
+        a, p = w0 + np.uint64(j) * n, held[source + j]
+        for i in range(n):
+            x[x0 + i] += p * weights[a + i]
+        j += 1
+
+
+@njit(cache=True, nogil=True)
+def add_targets(
+    x: Any, to: Any, weights: Any, at: Any, starts: Any, begin: Any, target: Any, unit: Any, value: Any,
+    first: Any, last: Any, ones: Any,
+) -> Any:  # fmt: skip
+    """x[to + target] += value·weight over the synapses of the listed units; returns how many they are."""
+    done = 0
+    x0, w0 = np.uint64(to), np.uint64(at)
+    for k in range(first, last):
+        u = begin + unit[k]
+        here, there = starts[u], starts[u + 1]
+        factor = value[k]
+        if ones:
+            for e in range(np.uint64(here), np.uint64(there)):
+                x[x0 + np.uint64(target[e])] += weights[w0 + e]
+        else:
+            for e in range(np.uint64(here), np.uint64(there)):
+                x[x0 + np.uint64(target[e])] += factor * weights[w0 + e]
+        done += there - here
+    return done
+
+
+@njit(cache=True, nogil=True)
+def compress(held: Any, source: Any, width: Any, unit: Any, value: Any) -> Any:
+    """Lists the values that are not zero: (index, value); returns how many there are."""
+    n = 0
+    for j in range(width):
+        y = held[source + j]
+        unit[n] = j
+        value[n] = y
+        n += 1 if y != 0 else 0
+    return n
+
+
+@njit(cache=True, nogil=True)
+def clear(x: Any, to: Any, size: Any) -> None:
+    """x[to:to+size] = 0; an assignment to a slice would not vectorise."""
+    x0 = np.uint64(to)
+    for i in range(np.uint64(size)):
+        x[x0 + i] = 0
+
+
+@njit(cache=True, nogil=True)
+def add(x: Any, to: Any, held: Any, source: Any, size: Any) -> None:
+    """x[to:to+size] += held[source:source+size]."""
+    x0, y0 = np.uint64(to), np.uint64(source)
+    for i in range(np.uint64(size)):
+        x[x0 + i] += held[y0 + i]
+
+
+@njit(cache=True, nogil=True)
+def add_ahead(ahead: Any, to: Any, weights: Any, at: Any, size: Any, held: Any, width: Any) -> None:
+    """Four steps of a dense input at once: ahead[to + s·size + i] += Σ_j held[s·width + j]·W[j, i].
+
+    Each weight is read once for the four steps; every step adds its products in the order of j.
+    """
+    n, w0 = np.uint64(size), np.uint64(at)
+    x0 = np.uint64(to)
+    x1 = x0 + n
+    x2 = x1 + n
+    x3 = x2 + n
+    for j in range(0, width - 1, 2):
+        a = w0 + np.uint64(j) * n
+        b = a + n
+        p0, p1, p2, p3 = held[j], held[width + j], held[2 * width + j], held[3 * width + j]
+        q0, q1, q2, q3 = held[j + 1], held[width + j + 1], held[2 * width + j + 1], held[3 * width + j + 1]
+        for i in range(n):
+            u, v = weights[a + i], weights[b + i]
+            ahead[x0 + i] = (ahead[x0 + i] + p0 * u) + q0 * v
+            ahead[x1 + i] = (ahead[x1 + i] + p1 * u) + q1 * v
+            ahead[x2 + i] = (ahead[x2 + i] + p2 * u) + q2 * v
+            ahead[x3 + i] = (ahead[x3 + i] + p3 * u) + q3 * v
+    if width % 2:
+        j = width - 1
+        a = w0 + np.uint64(j) * n
+        p0, p1, p2, p3 = held[j], held[width + j], held[2 * width + j], held[3 * width + j]
+        for i in range(n):
+            u = weights[a + i]
+            ahead[x0 + i] += p0 * u
+            ahead[x1 + i] += p1 * u
+            ahead[x2 + i] += p2 * u
+            ahead[x3 + i] += p3 * u
