@@ -6,7 +6,7 @@ dataclass whose fields are its options: ``quantize-weights:bits=8,scheme=mse`` b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
@@ -80,6 +80,12 @@ def available(group: Group) -> tuple[Plugin, ...]:
     return tuple(sorted(found, key=lambda p: (p.name, p.package)))
 
 
+def meant(name: str, known: Sequence[str]) -> str:
+    """``, did you mean 'x'?`` where a known name is near, else nothing."""
+    near = get_close_matches(name, known, n=1)
+    return f", did you mean '{near[0]}'?" if near else ""
+
+
 def load(group: Group, name: str) -> Any:
     """The class of the named plugin.
 
@@ -90,9 +96,8 @@ def load(group: Group, name: str) -> Any:
     matches = [plugin for plugin in plugins if plugin.name == name]
     if not matches:
         known = sorted({plugin.name for plugin in plugins})
-        near = get_close_matches(name, known, n=1)
         raise UsageError(
-            f"unknown {_SINGULAR[group]} '{name}'" + (f", did you mean '{near[0]}'?" if near else ""),
+            f"unknown {_SINGULAR[group]} '{name}'{meant(name, known)}",
             code="NB902",
             fix=f"use one of: {', '.join(known)}" if known else "install a package that offers one",
         )
@@ -137,8 +142,7 @@ def build(cls: Any, options: Mapping[str, Any], *, name: str = "") -> Any:
     values = {}
     for key, value in options.items():
         if key not in hints:
-            near = get_close_matches(key, list(hints), n=1)
-            raise _refused(name, cls, f"no option '{key}'" + (f", did you mean '{near[0]}'?" if near else ""))
+            raise _refused(name, cls, f"no option '{key}'{meant(key, list(hints))}")
         values[key] = _read(hints[key], value, name, key, cls)
     for option in describe(cls):
         if option.default is REQUIRED and option.name not in values:

@@ -30,6 +30,15 @@ def refuse_ann_options(given: dict[str, Any]) -> None:
             )
 
 
+def refuse_for_anns(given: dict[str, Any]) -> None:
+    """Refuse options that only a graph takes (NB700)."""
+    for name, value in given.items():
+        if value:
+            raise UsageError(
+                f"{name} is given, and the input is an ANN", code="NB700", fix=f"leave {name} out"
+            )
+
+
 def rate_coded(
     out: Output,
     source: Path,

@@ -205,6 +205,8 @@ def _findings(file: Path, dt: float | None, unit: str | None) -> tuple[list[Find
         try:
             stated = with_dt(graph, dt, scale)
         except BadInput as error:
+            if error.code == "NB301":
+                raise
             wrong = Finding(code=error.code, level="error", message=error.message, fix=error.fix)
             return sort_findings([*findings, *([wrong] if error.code == "NB305" else [])]), graph
         asked = asked_step(graph, dt, scale)

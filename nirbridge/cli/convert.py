@@ -83,7 +83,7 @@ def command(
     from nirbridge import plugins
     from nirbridge.analysis import applied
     from nirbridge.cli import calibration as scales_report
-    from nirbridge.cli.ann import is_ann, rate_coded, refuse_ann_options
+    from nirbridge.cli.ann import is_ann, rate_coded, refuse_ann_options, refuse_for_anns
     from nirbridge.cli.convert_spikes import convert_spikes, holds_spikes, refuse_graph_options
     from nirbridge.cli.failure import about
     from nirbridge.cli.inputs import check_folder, file_of, graph_of, mended_graph_of, target_of, write_noting
@@ -92,7 +92,9 @@ def command(
     from nirbridge.graph import digest
 
     out = Output(json, quiet)
-    if not is_ann(source):
+    if is_ann(source):
+        refuse_for_anns({"--fix": fix, "--force": force, "--unit": unit})
+    else:
         of_anns = {"--calibration": calibration, "--rate-coding": coding, "--data": data, "-n": samples}
         refuse_ann_options(of_anns)
     if holds_spikes(source, goal):

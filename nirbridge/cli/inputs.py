@@ -61,19 +61,13 @@ def _valid(
 ) -> NIRGraph:
     from nirbridge.semantics import with_dt
     from nirbridge.validate import validate
-    from nirbridge.validate.timing import asked_step, exporter_step
+    from nirbridge.validate.timing import asked_step
 
     scale = time_unit(unit)
     check_dt(dt)
     with about(path):
         found, noted = read()
-        try:
-            graph = with_dt(found, dt, scale)
-        except BadInput as error:
-            step = exporter_step(found) if error.code == "NB301" else None
-            if step is not None:
-                error.fix = f"state --dt SECONDS: its r are those of an exporter with dt = {step:g}"
-            raise
+        graph = with_dt(found, dt, scale)
         findings = [*noted, *asked_step(found, dt, scale), *validate(graph)]
         if not force:
             raise_on_errors(findings, str(path))

@@ -73,6 +73,7 @@ def described(file: Path, graph: nir.NIRGraph, findings: Sequence[Finding] = ())
     """The graph as plain values (schema ``nirbridge.inspect/1``), metadata that cannot be read left out."""
     from nirbridge.graph import digest, execution_order, recurrent_edges
     from nirbridge.graph.metadata import KEY
+    from nirbridge.validate.timing import exporter_step
     from nirbridge.validate.view import view_of
 
     view = view_of(graph)
@@ -88,6 +89,7 @@ def described(file: Path, graph: nir.NIRGraph, findings: Sequence[Finding] = ())
         "recurrent": [list(edge) for edge in recurrent_edges(graph)],
         "findings": dict(Counter(finding.level for finding in findings)),
         "has_metadata": KEY in graph.metadata,
+        "exporter_dt": exporter_step(graph),
         "metadata": None if metadata is None else metadata.model_dump(by_alias=True, exclude_none=True),
     }
 
@@ -194,6 +196,8 @@ def _facts(value: dict[str, Any]) -> list[tuple[str, str]]:
     metadata = value["metadata"]
     if metadata is None:
         none = "none: the file says no dt, state --dt to run it"
+        if value["exporter_dt"] is not None:
+            none += f" (its r are those of an exporter with dt = {value['exporter_dt']:g})"
         return [("metadata", "cannot be read: see nirbridge check" if value["has_metadata"] else none)]
     facts = [
         ("dt", f"{metadata['dt']:g} s"),

@@ -31,14 +31,11 @@ def command(
     if name is not None:
         chosen = [plugin for plugin in found if plugin.name == name]
         if not chosen:
-            from difflib import get_close_matches
-
             from nirbridge.errors import UsageError
 
             known = sorted({plugin.name for plugin in found})
-            near = get_close_matches(name, known, n=1)
             raise UsageError(
-                f"unknown plugin '{name}'" + (f", did you mean '{near[0]}'?" if near else ""),
+                f"unknown plugin '{name}'{plugins.meant(name, known)}",
                 code="NB902",
                 fix=f"use one of: {', '.join(known)}",
             )

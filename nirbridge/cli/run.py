@@ -219,4 +219,4 @@ def _profile(console: Console, value: dict[str, Any]) -> None:
         console.print(table(columns, rows, right=[name for name in columns if name not in _LEFT]))
 
 
-_LEFT = ("term", "node", "basis", "source")
+_LEFT = ("term", "node", "basis", "source", "published row", "of", "unit", "role")

@@ -26,8 +26,8 @@ from nirbridge.spikes import Spikes
 class Trial:
     """One training of a sweep.
 
-    values: of the grid's keys. left_out: the group that was not trained on and is the test, or None. correct of
-    ``samples`` test samples, by the reference target in the graph's own semantics. seconds: of the training.
+    values: of the grid's keys. left_out: the group that was not trained on and is the test, or None. correct
+    of ``samples`` test samples, by the reference target in the graph's semantics. seconds: of the training.
     """
 
     values: dict[str, Any]
@@ -126,13 +126,13 @@ def _trials(config: Config, folder: Path) -> Iterator[tuple[Config, dict[str, An
         options = one.trainer.model_extra or {}
         if by_groups and (options.get("patience") or options.get("schedule") == "plateau"):
             raise UsageError(
-                "[sweep] leave_out: patience and schedule plateau would choose by the samples that are the test",
+                "[sweep] leave_out: patience and schedule plateau would choose by the test samples",
                 code="NB701",
                 fix="train a fixed number of epochs",
             )
     groups: list[int | None] = [None]
     if by_groups:
-        groups = list(map(int, np.unique(_pooled(config, folder).groups)))
+        groups = [int(group) for group in np.unique(np.asarray(_pooled(config, folder).groups))]
         if len(groups) < 2:
             raise BadInput(
                 f"{config.data.train}: every sample is of group {groups[0]}, expected two groups or more",
@@ -160,8 +160,9 @@ def _pooled(config: Config, folder: Path) -> Dataset:
         parts.append(more.with_spikes(more.spikes.with_duration(train.spikes.duration)[0]))
     for part in parts:
         if part.groups is None or part.labels is None:
+            missing = "groups" if part.groups is None else "labels"
             raise BadInput(
-                f"{part.source}: no {'groups' if part.groups is None else 'labels'}, leaving groups out needs them",
+                f"{part.source}: no {missing}, leaving groups out needs them",
                 code="NB515",
                 fix="use data whose samples carry a group, such as a speaker",
             )

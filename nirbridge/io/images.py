@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nirbridge.ann import encoding_in
 from nirbridge.data import Dataset, Images
 from nirbridge.errors import BadInput
-from nirbridge.io.npz import BROKEN, npz_arrays
+from nirbridge.io.npz import BROKEN, npz_arrays, one_number
 from nirbridge.io.spike_arrays import MAX_BYTES, refused
 
 PIXEL = 1.0 / 255.0
@@ -100,11 +100,4 @@ def encoded(path: Path, graph: nir.NIRGraph, samples: int | None = None) -> Data
 def _scale(array: NDArray[Any] | None, dtype: np.dtype[Any], path: Path) -> float:
     if array is None:
         return PIXEL if dtype == np.uint8 else 1.0
-    if array.size != 1 or array.dtype.kind not in "iuf":
-        raise refused(
-            path,
-            f"scale has shape {array.shape} and dtype {array.dtype}, expected one number",
-            code="NB513",
-            fix="store one number that x is multiplied by",
-        )
-    return float(array.reshape(-1)[0])
+    return one_number(array, path, "scale", "NB513")

@@ -68,8 +68,8 @@ def read_npz(
             labels=arrays.get("labels"),
             groups=arrays.get("groups"),
             classes=() if classes is None else [str(name) for name in classes.reshape(-1)],
-            n_units=None if "n_units" not in arrays else _scalar(arrays["n_units"], path, "n_units"),
-            duration=None if "duration" not in arrays else _scalar(arrays["duration"], path, "duration"),
+            n_units=None if "n_units" not in arrays else one_number(arrays["n_units"], path, "n_units"),
+            duration=None if "duration" not in arrays else one_number(arrays["duration"], path, "duration"),
         ),
         path,
         n_units=n_units,
@@ -148,12 +148,13 @@ def _numbers(array: NDArray[Any], path: Path) -> NDArray[Any]:
     return array
 
 
-def _scalar(array: NDArray[Any], path: Path, name: str) -> float:
+def one_number(array: NDArray[Any], path: Path, name: str, code: str = "NB507") -> float:
+    """The number in an array of one element; raises `BadInput` with ``code`` for anything else."""
     if array.size != 1 or array.dtype.kind not in "iuf":
         raise refused(
             path,
             f"{name} has shape {array.shape} and dtype {array.dtype}, expected one number",
-            code="NB507",
-            fix="write the file again",
+            code=code,
+            fix=f"store one number as {name}",
         )
     return float(array.reshape(-1)[0])

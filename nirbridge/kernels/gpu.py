@@ -1,4 +1,4 @@
-"""Whether kernels can run on a GPU here, and if not, what was found: one answer for `doctor` and for targets."""
+"""Whether kernels can run on a GPU here, or what was found: one answer for `doctor` and for targets."""
 
 from __future__ import annotations
 

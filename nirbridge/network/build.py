@@ -10,6 +10,7 @@ import nir
 from nirbridge.errors import Unsupported
 from nirbridge.graph import inline
 from nirbridge.graph.delays import is_folded, lower
+from nirbridge.graph.order import components
 from nirbridge.network.coefficients import population
 from nirbridge.network.operators import output_shape
 from nirbridge.network.types import NEURONS, Drive, Network, Population, Source, Stage
@@ -37,7 +38,7 @@ def build(graph: nir.NIRGraph, semantics: Semantics | None = None, *, keep_delay
     sources = _sources(before, stateful, order_of_passing)
     arcs = {v: sources[v] for v in sorted(stateful)}
     depth = _depths(arcs, flat.nodes)
-    component = _components(arcs)
+    component = components({name: sorted(after) for name, after in arcs.items()})
     populations = {name: population(flat.nodes[name], name, semantics) for name in stateful}
     delay = {
         (u, v): _delay(u, v, depth, component, arcs, populations[v], semantics)
@@ -141,44 +142,6 @@ def _depths(arcs: Mapping[str, set[str]], nodes: Mapping[str, nir.NIRNode]) -> d
                 depth[v] = depth[u] + 1
                 queue.append(v)
     return depth
-
-
-def _components(arcs: Mapping[str, set[str]]) -> dict[str, int]:
-    """Strongly connected component of every stateful node (Tarjan, without recursion)."""
-    number: dict[str, int] = {}
-    low: dict[str, int] = {}
-    component: dict[str, int] = {}
-    stack: list[str] = []
-    for root in arcs:
-        if root in number:
-            continue
-        work = [(root, iter(sorted(arcs[root])))]
-        number[root] = low[root] = len(number)
-        stack.append(root)
-        while work:
-            name, rest = work[-1]
-            advanced = False
-            for u in rest:
-                if u not in number:
-                    number[u] = low[u] = len(number)
-                    stack.append(u)
-                    work.append((u, iter(sorted(arcs[u]))))
-                    advanced = True
-                    break
-                if u not in component:
-                    low[name] = min(low[name], number[u])
-            if advanced:
-                continue
-            work.pop()
-            if work:
-                low[work[-1][0]] = min(low[work[-1][0]], low[name])
-            if low[name] == number[name]:
-                while True:
-                    member = stack.pop()
-                    component[member] = number[name]
-                    if member == name:
-                        break
-    return component
 
 
 def _delay(

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from nirbridge.errors import UsageError
 from nirbridge.graph import inline, replace_nodes
-from nirbridge.graph.quantization import quantization_of
 from nirbridge.network import Network, Population, build, window_of
 from nirbridge.network.windows import bias_of
+from nirbridge.passes.population_scale import population_scale
 from nirbridge.passes.row_scaling import ROUNDING, float_like, refused
 
 Floats = NDArray[np.float64]
@@ -60,7 +60,8 @@ class QuantizeBiases:
             given = _biases(network, at)
             if not given and not np.any(p.leak):
                 continue
-            scale = _scale(network, at)
+            found = population_scale(network, at, "the bias")
+            scale = 1.0 if found is None else found  # the Input alone feeds it
             leak = p.leak.copy()
             node: Any
             for name, bias in given.items():
@@ -120,33 +121,6 @@ def _biases(network: Network, at: int) -> dict[str, Floats]:
             size = network.populations[at].size
             found[stage.name] = np.broadcast_to(np.asarray(bias, np.float64).reshape(-1), (size,))
     return found
-
-
-def _scale(network: Network, at: int) -> float:
-    """The one scale of all integer weights into a population; 1 where the Input alone feeds it."""
-    scales: dict[str, float] = {}
-    for stage in network.drives[at].stages:
-        if hasattr(stage.node, "weight"):
-            q = quantization_of(stage.node, stage.name)
-            if q is None or q.scale.size != 1:
-                raise refused(
-                    "NB212",
-                    stage.name,
-                    f"node '{stage.name}' has no integer weights of one scale, and the biases of "
-                    f"'{network.populations[at].name}' are to be counted in their steps",
-                    "run --pass quantize-weights first",
-                )
-            scales[stage.name] = float(q.scale[0])
-    if len(set(scales.values())) > 1:
-        parts = ", ".join(f"'{n}' {s:g}" for n, s in scales.items())
-        name = network.populations[at].name
-        raise refused(
-            "NB212",
-            name,
-            f"node '{name}': weights that arrive have the scales {parts}, expected one for the population",
-            "run --pass quantize-weights:granularity=population",
-        )
-    return next(iter(scales.values()), 1.0)
 
 
 def _is(old: Floats, new: Floats) -> bool:

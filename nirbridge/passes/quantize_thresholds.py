@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from nirbridge.errors import UsageError
 from nirbridge.graph import inline, replace_nodes
-from nirbridge.graph.quantization import quantization_of
-from nirbridge.network import Network, build
+from nirbridge.network import build
+from nirbridge.passes.population_scale import population_scale
 from nirbridge.passes.row_scaling import ROUNDING, float_like, refused
 
 
@@ -45,7 +45,11 @@ class QuantizeThresholds:
             p = network.populations[at]
             if not p.spiking:
                 continue
-            quantum = _scale(network, at) * p.b_m * p.b_s
+            scale = population_scale(network, at, "the threshold")
+            if scale is None:
+                what = f"node '{p.name}': no weights arrive in whose steps its threshold could be counted"
+                raise refused("NB212", p.name, what, "leave its threshold as it is")
+            quantum = scale * p.b_m * p.b_s
             with np.errstate(divide="ignore"):
                 whole = np.rint(p.threshold / quantum)
             self._check(p.name, whole, quantum)
@@ -72,30 +76,3 @@ class QuantizeThresholds:
                 f"quantise the weights to {finer} or by another scheme, such as "
                 "--pass quantize-weights:bits=8,scheme=percentile",
             )
-
-
-def _scale(network: Network, at: int) -> float:
-    """The one scale of all quantised weights that arrive at a population."""
-    name = network.populations[at].name
-    scales: dict[str, float] = {}
-    for stage in network.drives[at].stages:
-        if hasattr(stage.node, "weight"):
-            q = quantization_of(stage.node, stage.name)
-            if q is None or q.scale.size != 1:
-                raise refused(
-                    "NB212",
-                    stage.name,
-                    f"node '{stage.name}' has no integer weights of one scale, and the threshold of "
-                    f"'{name}' is to be counted in their steps",
-                    "run --pass quantize-weights first",
-                )
-            scales[stage.name] = float(q.scale[0])
-    if len(set(scales.values())) != 1:
-        parts = ", ".join(f"'{n}' {s:g}" for n, s in scales.items()) or "none"
-        raise refused(
-            "NB212",
-            name,
-            f"node '{name}': weights that arrive have the scales {parts}, expected one for the population",
-            "run --pass quantize-weights:granularity=population",
-        )
-    return next(iter(scales.values()))

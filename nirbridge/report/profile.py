@@ -17,7 +17,8 @@ def views(
     """Title, columns and rows of each view.
 
     cost: `Cost.as_dict`. counts: node -> count -> mean per sample. placement: `Placement.as_dict`.
-    Where a target counts by core (``…_core_synops_17``), a second table of the activity sums that up.
+    Where a target counts by core (``…_core_synops_17``), a second table of the activity sums that up; the
+    last one holds what the same model says of every published row.
     """
     per_latency = f"execution time per {cost['latency']['per']}"
     per_energy = "energy" if cost["energy"] is None else f"energy per {cost['energy']['per']}"
@@ -31,6 +32,7 @@ def views(
         ),
         *_by_core(counts, placement["core_name"]),
         (f"memory per {placement['core_name']}", ("node", "used", "fullest", "mean"), _memory(placement)),
+        *_residuals(cost["residuals"]),
     )
 
 
@@ -68,6 +70,20 @@ def _by_core(counts: Mapping[str, Mapping[str, float]], word: str) -> list[View]
             rows.append((node, str(len(cores)), *figures, str(busiest)))
     title = f"synaptic ops a {word} per sample, as its counter shows them"
     return [(title, ("node", f"{word}s", "least", "mean", "most", "busiest"), rows)] if rows else []
+
+
+def _residuals(residuals: Sequence[Mapping[str, Any]]) -> list[View]:
+    """The model against every published row, each with its role."""
+    rows: list[tuple[str, ...]] = []
+    for item in residuals:
+        low, high = item["published"]
+        given = amount(low) if low == high else f"{amount(low)} to {amount(high)}"
+        error = f"{item['error_pct']:+.1f} %"
+        rows.append(
+            (item["row"], item["quantity"], given, amount(item["model"]), item["unit"], error, item["role"])
+        )
+    columns = ("published row", "of", "published", "model", "unit", "residual", "role")
+    return [("the model on published rows", columns, rows)] if rows else []
 
 
 def _memory(placement: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -124,7 +124,7 @@ def _neuron(layer: Layer, *, last: bool, synapse: bool) -> nir.NIRNode:
 
 def overflows(population: Population) -> bool:
     """Whether a `.net` file gave this population vThMant 2^17: simulated, beyond the chip's 17-bit field."""
-    return population.node.metadata.get(KEY, {}).get("vThMant") == MAX_THRESHOLD + 1
+    return bool(population.node.metadata.get(KEY, {}).get("vThMant") == MAX_THRESHOLD + 1)
 
 
 def _weights(c: Connection) -> nir.NIRNode:

@@ -152,8 +152,8 @@ def partition(demand: Demand, split: Split = "logged", most: int = NEURONS_PER_C
     (C, H, W): slices of the largest power of two columns that fit, at most the smallest power of two
     that holds W. Else ``logged``, as two compiler logs show: from k = 1, while a core with ceil(N/k)
     neurons holds more than 12 000 units or ``most`` neurons, k ← max(k·ceil(units/12 000), k+1);
-    ``packed``: the smallest k that fits. With delays (no log has any) their buffers must fit too. Where even one column or neuron does not fit a core, one a
-    core is returned.
+    ``packed``: the smallest k that fits. A core's memory, with the delay buffers, must suffice too (no
+    log comes near that). Where even one column or neuron does not fit a core, one a core is returned.
     """
     if demand.shape is not None:
         return _sliced(demand, most)
@@ -162,7 +162,7 @@ def partition(demand: Demand, split: Split = "logged", most: int = NEURONS_PER_C
     def fits(k: int) -> bool:
         per = -(-n // k)
         held = demand.units(per) <= SYNMEM_UNITS and per <= most
-        return held and (not demand.delays or core_memory(demand, per) <= 1)
+        return held and core_memory(demand, per) <= 1
 
     k = 1
     while not fits(k):
@@ -182,8 +182,8 @@ def _sliced(demand: Demand, most: int) -> Partition:
 
     def fits(columns: int) -> bool:
         held = columns * column
-        fits = held <= most and demand.units(held) <= SYNMEM_UNITS
-        return fits and (not demand.delays or core_memory(demand, held) <= 1)
+        enough = held <= most and demand.units(held) <= SYNMEM_UNITS
+        return enough and core_memory(demand, held) <= 1
 
     columns = 1
     while columns < width and fits(2 * columns):

@@ -21,6 +21,7 @@ from nirbridge.cost import (
 from nirbridge.errors import Unsupported
 from nirbridge.network import Network
 from nirbridge.recording import Recording
+from nirbridge_reference.power import Energy
 
 
 @cache
@@ -29,10 +30,11 @@ def coefficients() -> Coefficients:
     return load("nirbridge_reference")
 
 
-def host_cost(recording: Recording, threads: int) -> Cost:
-    """Latency as it was measured here: mean, shortest and longest sample on its thread.
+def host_cost(recording: Recording, threads: int, energy: Energy | str) -> Cost:
+    """Latency as it was measured here: mean, shortest and longest sample on its thread; energy where counted.
 
-    The energy is unknown: no power counter is read on a host yet.
+    energy: of the processor packages during the run, from their power counters, or why it is unknown. The
+    package's idle power over the run's wall time is a term of its own, the rest is the run's.
     """
     each = recording.sample_s
     measured = each is not None and len(each) > 0
@@ -46,24 +48,12 @@ def host_cost(recording: Recording, threads: int) -> Cost:
         source=source,
         per="sample",
     )
-    term = Term(
-        name="host",
-        kind="dynamic",
-        quantity=None,
-        quantity_unit="J",
-        coefficient=None,
-        value=None,
-        low=None,
-        high=None,
-        unit="J",
-        basis="measured",
-        source="unknown: no power counter was read",
-    )
+    total, terms = _host_energy(energy, max(recording.n_samples, 1))
     return Cost(
         target="reference",
-        energy=None,
+        energy=total,
         latency=latency,
-        energy_terms=(term,),
+        energy_terms=terms,
         latency_terms=(),
         scope="host",
         batch=recording.n_samples,
@@ -74,6 +64,44 @@ def host_cost(recording: Recording, threads: int) -> Cost:
             f"{threads} threads, batch of {recording.n_samples}: "
             f"{1e3 * (recording.wall_s or 0.0) / max(recording.n_samples, 1):.3g} ms of wall time per sample",
         ),
+    )
+
+
+def _host_energy(energy: Energy | str, samples: int) -> tuple[Total | None, tuple[Term, ...]]:
+    """Energy per sample of the processor packages, and its terms: idle, and what the run adds."""
+    if isinstance(energy, str):
+        return None, (_host_term("host", "dynamic", None, None, None, f"unknown: {energy}"),)
+    source = f"power counters of {energy.packages} processor package(s), {energy.seconds:.3g} s here"
+    seconds, whole = energy.seconds / samples, energy.joules / samples
+    idle, low, high = (watt * seconds for watt in energy.idle_w)
+    terms = (
+        _host_term("idle", "static", idle, low, high, f"{source}; idle power of 0.3 s before the run"),
+        _host_term("run", "dynamic", whole - idle, whole - high, whole - low, f"{source}; idle subtracted"),
+    )
+    value = Total(value=whole, low=whole, high=whole, unit="J", basis="measured", source=source, per="sample")
+    return value, terms
+
+
+def _host_term(
+    name: str,
+    kind: Literal["static", "dynamic"],
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    source: str,
+) -> Term:
+    return Term(
+        name=name,
+        kind=kind,
+        quantity=None,
+        quantity_unit="J",
+        coefficient=None,
+        value=value,
+        low=low,
+        high=high,
+        unit="J",
+        basis="measured",
+        source=source,
     )
 
 

@@ -14,9 +14,7 @@ def gpu_cost(recording: Recording, device: str, threads: int) -> Cost:
     """
     wall = recording.wall_s or 0.0
     source = f"{recording.n_samples} samples run together on {device}, timed here once, with transfers"
-    latency = Total(
-        value=wall, low=wall, high=wall, unit="s", basis="measured", source=source, per="batch"
-    )
+    latency = Total(value=wall, low=wall, high=wall, unit="s", basis="measured", source=source, per="batch")
     term = Term(
         name="device",
         kind="dynamic",

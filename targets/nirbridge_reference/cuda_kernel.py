@@ -20,6 +20,7 @@ from nirbridge_reference.neuron import (
     BEFORE,
     CUBALIF,
     DELAY,
+    I_START,
     IF,
     INPUT,
     LIF,
@@ -27,7 +28,6 @@ from nirbridge_reference.neuron import (
     RULE,
     THETA,
     V_START,
-    I_START,
     product,
     standard,
 )
@@ -212,7 +212,7 @@ def _update(
     dt: Any, sent: Any,
 ) -> None:  # fmt: skip
     """One step of a population of neurons; what each sends, unless it was sent before the update."""
-    spiking = kind == IF or kind == LIF or kind == CUBALIF
+    spiking = kind in (IF, LIF, CUBALIF)
     for i in range(start + cuda.threadIdx.x, start + size, cuda.blockDim.x):
         if rule > 0:
             z = read(rule, kind, i, x[i], v, current, par, flags, dt)
@@ -237,11 +237,12 @@ def run_batch(
     """Run a batch, block b of the grid sample b. Tables as `cuda_tables.Tables` has them, arrays per sample:
 
     event_start (samples, inputs, n_steps+1) int64, event_unit and event_value as in `inputs.Events`; traced
-    (m, 3) and recorded (pops,) as in `loop.Loop.run`. membranes, currents (samples, states), buffers (samples,
-    elements), sents, units, values (samples, 2·states), counted (samples, 2·pops), rings (samples, ring)
-    are room to work in and need no value. trace (samples, n_steps, columns), output (samples, n_steps,
-    units); tape (samples, capacity, 4) int32: step, population, unit, value; counts (samples, pops, 2)
-    int64, zero: spikes, synops; rows (samples,) int64: tape rows needed, also where there are fewer.
+    (m, 3) and recorded (pops,) as in `loop.Loop.run`. membranes, currents (samples, states), buffers
+    (samples, elements), sents, units, values (samples, 2·states), counted (samples, 2·pops), rings
+    (samples, ring) are room to work in and need no value. trace (samples, n_steps, columns), output
+    (samples, n_steps, units or 0: nobody reads it); tape (samples, capacity, 4) int32: step, population,
+    unit, value; counts (samples, pops, 2) int64, zero: spikes, synops; rows (samples,) int64: tape rows
+    needed, also where there are fewer.
     """
     b, tid, threads = cuda.blockIdx.x, cuda.threadIdx.x, cuda.blockDim.x
     mask = cuda.shared.array(MASK, numba.uint32)
@@ -268,7 +269,7 @@ def run_batch(
         if before:
             for p in range(n_pops):
                 kind, start, size = pops[p, 0], pops[p, 1], pops[p, 2]
-                if kind == IF or kind == LIF or kind == CUBALIF:
+                if kind in (IF, LIF, CUBALIF):
                     for i in range(tid, size, threads):
                         sent[half + start + i] = 1 if v[start + i] > par[THETA, start + i] else 0
                     n, turn = _list(mask, turn, size, half + start, sent, unit, value)
@@ -294,8 +295,9 @@ def run_batch(
             if synops > 0:
                 cuda.atomic.add(counts, (b, p, 1), synops)
             if kind == OUTPUT:
-                for i in range(tid, size, threads):
-                    output[b, t, out_at + i] = buffer[start + i]
+                if output.shape[2] > 0:
+                    for i in range(tid, size, threads):
+                        output[b, t, out_at + i] = buffer[start + i]
                 out_at += size
                 continue
             n = 0
@@ -308,13 +310,13 @@ def run_batch(
                 _delay(t, start, size, pops[p, 5], pops[p, 6], to, buffer, delay, ring, sent)
             else:
                 _update(kind, start, size, to, rule, buffer, v, current, par, flags, dt, sent)
-            if before and (kind == IF or kind == LIF or kind == CUBALIF):
+            if before and kind in (IF, LIF, CUBALIF):
                 n = count[slot * n_pops + p]
             elif pops[p, 7] and kind != INPUT:
                 n, turn = _list(mask, turn, size, to, sent, unit, value)
             if tid == 0:
                 count[slot * n_pops + p] = n
-                if kind == INPUT or kind == IF or kind == LIF or kind == CUBALIF:
+                if kind in (INPUT, IF, LIF, CUBALIF):
                     counts[b, p, 0] += n
             cuda.syncthreads()
             if recorded[p]:

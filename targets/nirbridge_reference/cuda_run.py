@@ -132,9 +132,7 @@ class CudaLoop:
             )  # fmt: skip
         activity = counts.copy_to_host()
         updates = np.where(np.isin(low.pops[:, 0], NEURONS), low.pops[:, 2] * n_steps, 0)
-        whole = np.concatenate(
-            [activity, np.broadcast_to(updates[:, None], (n, len(low.pops), 1))], axis=2
-        )
+        whole = np.concatenate([activity, np.broadcast_to(updates[:, None], (n, len(low.pops), 1))], axis=2)
         return rows.copy_to_host(), tape.copy_to_host(), trace.copy_to_host(), output.copy_to_host(), whole
 
     def _free(self) -> float:

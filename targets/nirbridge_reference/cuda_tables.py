@@ -24,7 +24,8 @@ class Tables:
     ops (n, 11): the columns of `Lowered.ops`, then the offset of a sparse matrix into ``into_start`` (−1:
     not stored by target) and how many sources may have sent for it to be added row by row.
     pops (n, 8): the columns of `Lowered.pops`, then a delay's length of the ring in steps or an input's
-    number, and whether what is sent is listed. into_start, into_source, into_weight: sparse matrices by target, sources ascending.
+    number, and whether what is sent is listed. into_start, into_source, into_weight: sparse matrices by
+    target, sources ascending.
     """
 
     ops: Ints
@@ -76,7 +77,7 @@ def tables(low: Lowered, threads: int) -> Tables:
 
 
 def _populations(low: Lowered) -> Ints:
-    """`Lowered.pops` with the length of each ring or the number of each input, and whether its list is read."""
+    """`Lowered.pops` with rings' lengths or inputs' numbers, and whether a population's list is read."""
     listened = low.ops[(low.ops[:, 0] == 0) & np.isin(low.ops[:, 4], (DENSE, SPARSE)), 1]
     rows, inputs = [], 0
     for at, (kind, start, size, *_) in enumerate(low.pops):

@@ -124,12 +124,22 @@ def add_targets(
         u = begin + unit[k]
         here, there = starts[u], starts[u + 1]
         factor = value[k]
+        e, end = np.uint64(here), np.uint64(there)
         if ones:
-            for e in range(np.uint64(here), np.uint64(there)):
-                x[x0 + np.uint64(target[e])] += weights[w0 + e]
-        else:
-            for e in range(np.uint64(here), np.uint64(there)):
-                x[x0 + np.uint64(target[e])] += factor * weights[w0 + e]
+            while e + np.uint64(4) <= end:  # loads first: a store to x could be to what is loaded next
+                a, b = np.uint64(target[e]), np.uint64(target[e + np.uint64(1)])
+                c, d = np.uint64(target[e + np.uint64(2)]), np.uint64(target[e + np.uint64(3)])
+                f = w0 + e
+                p, q = weights[f], weights[f + np.uint64(1)]
+                r, s = weights[f + np.uint64(2)], weights[f + np.uint64(3)]
+                x[x0 + a] += p
+                x[x0 + b] += q
+                x[x0 + c] += r
+                x[x0 + d] += s
+                e += np.uint64(4)
+        while e < end:
+            x[x0 + np.uint64(target[e])] += factor * weights[w0 + e]
+            e += np.uint64(1)
         done += there - here
     return done
 

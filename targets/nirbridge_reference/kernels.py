@@ -97,7 +97,8 @@ def run_sample(
     event_start (inputs, n_steps+1) int64: input q is given event_unit/value[event_start[q, t]:
     event_start[q, t+1]] in step t, units ascending; event_ones: every value is 1. Tables: `schedule`.
     traced (m, 3) int64: population, quantity (0 v, 1 i, 2 x), column of ``trace`` (n_steps, columns).
-    output (n_steps, units): what the Output nodes receive. recorded (pops,) bool; tape (capacity, 4)
+    output (n_steps, units): what the Output nodes receive, units 0 where nobody asks. recorded (pops,) bool;
+    tape (capacity, 4)
     int32: step, population, unit, value.
     counts (pops, 3) int64: spikes, synops, updates. Returns the number of tape rows needed.
     """
@@ -158,6 +159,8 @@ def run_sample(
                     q = pops[p, 5]
                     first, last = event_start[q, t], event_start[q, t + 1]
                     rows = note(t, p, event_unit, event_value, first, last, tape, rows)
+                continue
+            if kind == OUTPUT and not output.shape[1]:  # its spikes are on the tape
                 continue
             synops = 0
             clean = zero[p]

@@ -42,13 +42,13 @@ def _product(a: Any, b: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def standard(kind: Any, i: Any, x: Any, v: Any, current: Any, par: Any, flags: Any) -> Any:
-    """Update neuron i of the flat state arrays from its summed input x; returns its spikes, 0 for I, LI, CubaLI."""
+    """Update neuron i of the flat state arrays from its summed input x; returns its spikes, if it has any."""
     none = v.dtype.type(0)
-    if kind == I or kind == IF:
+    if kind in (I, IF):
         new = v[i] + product(par[B_M, i], x)
     else:
         kept = product(par[A_M, i], v[i]) + par[LEAK, i]
-        if kind == LI or kind == LIF:
+        if kind in (LI, LIF):
             new = kept + product(par[B_M, i], x)
         elif flags[ORDER] == 0:
             if flags[SYN_BEFORE]:
@@ -67,7 +67,7 @@ def standard(kind: Any, i: Any, x: Any, v: Any, current: Any, par: Any, flags: A
             new = kept + product(par[B_M, i], added)
             current[i] = product(par[A_S, i], added)
     v[i] = new
-    if kind == I or kind == LI or kind == CUBALI:
+    if kind in (I, LI, CUBALI):
         return none
     return fire(kind, i, v, par, flags)
 

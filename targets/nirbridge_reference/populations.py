@@ -16,7 +16,7 @@ from nirbridge_reference.readings import SPYX, read
 use_cache(__name__)
 
 INPUT, OUTPUT, I, LI, IF, LIF, CUBALI, CUBALIF, DELAY = range(9)
-WIDE, BLOCK = 64, 16  # neurons whose spike test is made at once, most steps and where one is above threshold
+WIDE = 64  # neurons whose spike test is made at once
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -98,22 +98,23 @@ def fire(
         full = wide + WIDE <= end
         if not (_any_at(v, par, wide, wide + WIDE, alike) if full else _any_at(v, par, wide, end, alike)):
             continue
-        for block in range(wide, edge, BLOCK):
-            stop = min(block + BLOCK, edge)
-            if block + BLOCK <= edge and not _any_at(v, par, block, block + BLOCK, alike):
-                continue
-            for i in range(np.uint64(block), np.uint64(stop)):
-                theta = par[5, i]
-                if v[i] >= theta and (at_or_above or v[i] != theta):
-                    z = np.floor(v[i] / theta) if multi else v.dtype.type(1)
-                    if subtract:
-                        v[i] = v[i] - z * (theta - par[6, i] if relative else theta)
-                    else:
-                        v[i] = par[6, i]
-                    if z != 0:
-                        unit[to + n] = np.int64(i) - start
-                        value[to + n] = z
-                        n += 1
+        found = n
+        for i in range(np.uint64(wide), np.uint64(edge)):  # without a branch: who spikes is unforeseeable
+            unit[to + found] = np.int64(i) - start
+            found += 1 if v[i] >= par[5, i] else 0
+        for k in range(n, found):
+            i = start + unit[to + k]
+            theta = par[5, i]
+            if at_or_above or v[i] != theta:
+                z = np.floor(v[i] / theta) if multi else v.dtype.type(1)
+                if subtract:
+                    v[i] = v[i] - z * (theta - par[6, i] if relative else theta)
+                else:
+                    v[i] = par[6, i]
+                if z != 0:
+                    unit[to + n] = i - start
+                    value[to + n] = z
+                    n += 1
     if floor == 1:
         for i in range(start, start + size):
             v[i] = max(v[i], v.dtype.type(0))

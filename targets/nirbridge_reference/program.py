@@ -38,7 +38,6 @@ class ReferenceProgram:
         self.lowered = lowered
         self.graph = graph
         network = lowered.network
-        self._inputs = network.of_kind("input")
         self._outputs = network.of_kind("output")
         self._spiking_output = self._output_source()
         asked = target.semantics is not None
@@ -106,7 +105,11 @@ class ReferenceProgram:
         progress: Callable[[int], None] | None,
     ) -> Recording:
         began = time.perf_counter()
-        results = self._loop.run(events, ticks, plan, self._output_units(), progress)
+        spikes_alone = (
+            self._spiking_output is not None and not np.isin(plan["traced"][:, 0], self._outputs).any()
+        )
+        outputs = 0 if spikes_alone else self._output_units()
+        results = self._loop.run(events, ticks, plan, outputs, progress)
         return self._recording(results, plan, n_steps, ticks, time.perf_counter() - began)
 
     def _output_units(self) -> int:

@@ -80,6 +80,8 @@ def test_refusals(call: Any, ann: Path, images: Path, graph: Path, data: Path) -
         (("convert", ann, "n.nir", "--calibration", images, "--data", data), 3, "NB513"),
         (("convert", graph, "n.nir", "--calibration", images), 2, "no ANN"),
         (("convert", graph, "n.nir", "-n", 3), 2, "no ANN"),
+        (("convert", ann, "n.nir", "--calibration", images, "--fix"), 2, "--fix is given"),
+        (("convert", ann, "n.nir", "--calibration", images, "--unit", "ms"), 2, "--unit is given"),
         (("inspect", ann), 2, "--calibration"),
         (("run", graph, "-t", "reference", "--data", images), 3, "NB507"),
     ):

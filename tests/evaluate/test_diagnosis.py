@@ -12,10 +12,10 @@ import pytest
 from nirbridge import conformance
 from nirbridge.analysis import agreement
 from nirbridge.evaluate import diagnose
-from nirbridge.graph import replace_nodes
+from nirbridge.graph import make, replace_nodes
 from nirbridge.graph.delays import KEY, lower
 from nirbridge.passes import Pipeline
-from nirbridge.semantics import semantics_of, with_semantics
+from nirbridge.semantics import Semantics, semantics_of, with_semantics
 from nirbridge_loihi2 import Loihi2
 from nirbridge_reference import Reference
 
@@ -75,3 +75,23 @@ def test_saturation_and_wraps_are_counted_where_they_happen():
     assert first.rate > 0
     assert first.counts["saturated"] > 0
     assert second.counts["saturated"] == 0
+
+
+def test_layers_come_in_execution_order_where_every_arc_costs_a_step():
+    """By name layer10 would stand before layer2."""
+    names = [f"layer{k}" for k in range(1, 12)]
+    nodes = {"input": nir.Input(np.array([2])), "output": nir.Output(np.array([2]))}
+    edges = [("input", "w1"), (names[-1], "output")]
+    for k, name in enumerate(names, start=1):
+        one = np.full(2, 1.0, np.float32)
+        nodes[f"w{k}"] = nir.Linear(np.eye(2, dtype=np.float32) * 40)
+        nodes[name] = nir.LIF(tau=one * 10e-3, r=one, v_leak=one * 0, v_threshold=one, v_reset=one * 0)
+        edges += [(f"w{k}", name), *([] if k == 1 else [(names[k - 2], f"w{k}")])]
+    graph = with_semantics(make(nodes, edges), Semantics(dt=1e-3, feedforward_delay=1))
+    data = conformance.example_data(np.random.default_rng(6), samples=2)
+    narrow = data.spikes.__class__.from_events(
+        [1e-3], [0], [0], n_samples=2, n_units=2, duration=data.spikes.duration
+    )
+    found = diagnose(graph, Reference(), data.with_spikes(narrow))
+    assert [layer.node for layer in found] == names
+    assert all(layer.rate > 0 for layer in found)

@@ -100,3 +100,38 @@ def test_more_shift_than_channels_is_refused(config, tmp_path):
 def test_inputs_that_contradict_generated_data_are_refused(config, tmp_path):
     with pytest.raises(BadInput, match="inputs is 3"):
         train(config, out=tmp_path / "net.nir", overrides=["data.inputs=3"])
+
+
+def test_epochs_are_listed_as_json_lines_and_go_on_after_an_interruption(config, tmp_path):
+    """One line an epoch, none twice: also of the epoch that an interruption repeats."""
+    train(config, out=tmp_path / "a.nir")
+
+    def stop(stats):
+        if stats.epoch == 2 and stats.epoch_done:  # after its line was written, before its checkpoint
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, out=tmp_path / "b.nir", on_step=stop)
+    train(config, out=tmp_path / "b.nir", resume=True)
+    kept = []
+    for name in "ab":
+        lines = (tmp_path / f"{name}.nir.epochs.jsonl").read_text().splitlines()
+        entries = [json.loads(line) for line in lines]
+        assert [entry["epoch"] for entry in entries] == [1, 2, 3]
+        assert all(entry.pop("seconds") > 0 and entry["valid_loss"] > 0 for entry in entries)
+        kept.append(entries)
+    assert kept[0] == kept[1]
+
+
+def test_the_memory_forecast_comes_before_the_first_step(config, tmp_path):
+    told = []
+    train(config, out=tmp_path / "a.nir", on_memory=told.append, on_step=lambda stats: told.append(None))
+    assert told[0] > 1000 and told[1] is None and None not in told[:1]
+
+
+def test_a_delay_line_in_the_configuration(config, tmp_path):
+    overrides = ["graph.delay_line={copies = 3, step = 0.002}"]
+    trained = train(config, out=tmp_path / "a.nir", overrides=overrides)
+    assert {"w1_w0", "w1_d2", "w1_w2", "w1_d4", "w1_w4"} < set(trained.graph.nodes)
+    with pytest.raises(BadInput, match="delay_line"):
+        train(config, out=tmp_path / "a.nir", overrides=["graph.delay_line={copies = 3, step = 0.0001}"])

@@ -121,9 +121,9 @@ def gradient_of(gradients: Any, name: str) -> np.ndarray:
     return gradients.layer[int(number)][what]
 
 
-def value_of(net: EventNetwork, fit: Any, data: Spikes, labels: np.ndarray, sigma: float = 0.0) -> Any:
+def value_of(net: EventNetwork, fit: Any, data: Spikes, labels: np.ndarray, **options: float) -> Any:
     """(mean loss, counts) without gradients."""
-    engine = Engine(net, fit, sigma=sigma)
+    engine = Engine(net, fit, **options)
     result = engine.run(data, labels, learn=False)
     engine.close()
     return result.loss.mean(), result.counts

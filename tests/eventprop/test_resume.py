@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nirbridge.data import ChannelShift
+from nirbridge.data import Blend, ChannelShift, Drop, Jitter, TimeStretch
 from nirbridge.errors import BadInput
 from nirbridge.graph import digest, read_metadata, write_metadata
 from nirbridge_eventprop import EventProp
@@ -46,6 +46,41 @@ def test_resumed_is_uninterrupted(graph, data, tmp_path):
     resumed = trainer.fit(graph, data, rng=rng(8), validation=data, checkpoint=path)
     assert digest(resumed) == digest(whole)
     assert read_metadata(resumed) == read_metadata(whole)
+
+
+WATCHED = [
+    {"optimiser": "sgd", "momentum": 0.7, "schedule": "plateau", "plateau": 1, "freeze": "r1", "lr": 0.1},
+    {"patience": 2, "metric": "loss", "ema": 0.5, "lr": 0.3, "ease_in": 1.0},
+    {"bits": 4, "mode": "substep", "patience": 9},
+]
+
+
+@pytest.mark.parametrize("options", WATCHED, ids=["sgd", "patience", "bits"])
+def test_resumed_is_uninterrupted_with_what_validation_decides(graph, data, tmp_path, options):
+    """Momentum, the plateau, the best epoch's weights and rounding go on where they were; blends too."""
+    data = replace(data, augmentations=(Blend(0.5), TimeStretch(0.2), Jitter(1.0, 1e-3), Drop(0.1)))
+    check = data.select(np.arange(7))
+    trainer, path = EventProp(epochs=6, batch=5, **options), tmp_path / "c.npz"
+    whole = trainer.fit(graph, data, rng=rng(), validation=check)
+    for epoch in (2, 4):
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit(graph, data, rng=rng(), validation=check, checkpoint=path, on_step=stop_in(epoch))
+    resumed = trainer.fit(graph, data, rng=rng(8), validation=check, checkpoint=path)
+    assert digest(resumed) == digest(whole)
+    assert read_metadata(resumed) == read_metadata(whole)
+
+
+def test_other_validation_data_are_another_training_only_where_they_decide(graph, data, tmp_path):
+    for patience in (0, 3):
+        path = tmp_path / f"{patience}.npz"
+        trainer = EventProp(epochs=1, patience=patience)
+        trainer.fit(graph, data, rng=rng(), validation=data, checkpoint=path)
+        other = data.select(np.arange(6))
+        if patience:
+            with pytest.raises(BadInput, match="belongs to another"):
+                trainer.fit(graph, data, rng=rng(), validation=other, checkpoint=path)
+        else:
+            trainer.fit(graph, data, rng=rng(), validation=other, checkpoint=path)
 
 
 def test_more_epochs_go_on_where_fewer_ended(graph, data, tmp_path):

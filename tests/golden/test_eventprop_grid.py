@@ -124,7 +124,7 @@ def test_grid_case(path):
 
 @of_modes("mlgenn", "bena")
 def test_parity_case(path):
-    """Other programs' order of operations: same spikes, loss and gradients, and what mlGeNN itself computed."""
+    """Other programs' order of operations: same spikes, loss, gradients, and what mlGeNN itself computed."""
     case = dict(np.load(path))
     mode = str(case["grid_mode"])
     options = json.loads(str(case["loss_params"]))

@@ -189,7 +189,9 @@ def test_write_then_read_gives_an_equal_graph(graph: nir.NIRGraph) -> None:
         back = read_graph(path)
         assert equal(back, graph)
         assert same_metadata(graph, back)
-        assert list(map(tuple, back.edges)) == graph.edges
+        # the order of edges is kept, but those into an Output stand last (NB214)
+        last = sorted(graph.edges, key=lambda edge: isinstance(graph.nodes[edge[1]], nir.Output))
+        assert list(map(tuple, back.edges)) == last
         write_graph(path, back)
         assert equal(read_graph(path), graph)
 

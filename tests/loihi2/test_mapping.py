@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from nirbridge_loihi2 import Loihi2
 from nirbridge_loihi2.fit import fit_findings
 from nirbridge_loihi2.mapping import CHIPS, CORES_PER_CHIP, Demand, partition, place
+from nirbridge_loihi2.partition import SYNMEM_UNITS, core_memory
 from nirbridge_loihi2.weights import import_rule, stored
 
 ROOT = Path(os.environ.get("NIRBRIDGE_GOLDEN", Path(__file__).parents[2].parent / "shared" / "golden"))
@@ -112,24 +116,60 @@ def test_several_chips_are_filled_evenly() -> None:
 
 def test_what_does_not_fit_says_by_how_much_and_what_would() -> None:
     parts = [partition(Demand(name="hidden", size=2600, axons=2000, bits=8))]
-    (over,) = fit_findings(parts, place(parts), "oheo-gulch")
+    (over,) = fit_findings(parts, place(parts), Loihi2())
     excess = parts[0].cores - CORES_PER_CHIP
-    assert f"cores is {parts[0].cores}, {excess} above the limit of 120 core" in over.message
+    assert f"cores: {parts[0].cores} used, {excess} above the limit of 120 cores" in over.message
     assert over.fix is not None
     packed = partition(parts[0].demand, "packed").cores
-    assert f"split='packed' takes {packed} cores, which is still too much" in over.fix
-    assert "board='kapoho-point' has 960 cores" in over.fix
+    assert f"loihi2:split=packed takes {packed} cores, which is still too much" in over.fix
+    assert "loihi2:board=kapoho-point has 960 cores" in over.fix
     assert "layer 'hidden'" in over.fix
-    assert fit_findings(parts, place(parts, "kapoho-point"), "kapoho-point") == []
+    assert fit_findings(parts, place(parts, "kapoho-point"), Loihi2(board="kapoho-point")) == []
     assert CHIPS == {"oheo-gulch": 1, "kapoho-point": 8, "hala-point": 1152}
 
 
 def test_a_column_that_does_not_fit_a_core() -> None:
     tall = Demand(name="tall", size=64 * 70 * 10, axons=0, bits=8, shape=(64, 70, 10))
     parts = [partition(tall)]
-    (over,) = fit_findings(parts, place(parts), "oheo-gulch")
+    (over,) = fit_findings(parts, place(parts), Loihi2())
     assert over.code == "NB603"
-    assert "neurons a core is 4480, 385 above the limit of 4095" in over.message
+    assert "neurons a core: 4,480 used, 385 above the limit of 4,095" in over.message
+
+
+def test_every_option_that_is_offered_is_enough() -> None:
+    few = Loihi2(neurons_per_core=2)
+    demand = Demand(name="hidden", size=256, axons=956, bits=8)
+    parts = [partition(demand, few.split, few.neurons_per_core)]
+    (over,) = fit_findings(parts, place(parts), few)
+    assert over.fix is not None and "packed" not in over.fix
+    assert f"loihi2:neurons_per_core=4095 takes {partition(demand).cores} cores, which fits" in over.fix
+    wide = Demand(name="hidden", size=1024, axons=1724, bits=8)
+    parts = [partition(replace(wide, size=1400))]
+    (over,) = fit_findings(parts, place(parts), Loihi2())
+    bits = int(re.findall(r"weights of (\d) bits", str(over.fix))[0])
+    assert partition(replace(wide, size=1400, bits=bits)).cores <= CORES_PER_CHIP
+    assert partition(replace(wide, size=1400, bits=bits + 1)).cores > CORES_PER_CHIP
+
+
+@pytest.mark.parametrize("extra", [{}, {"delays": True, "max_delay": 62}])
+def test_too_many_sources_for_one_neuron_say_how_many_fit(extra: dict[str, Any]) -> None:
+    demand = Demand(name="h", size=3, axons=20_000, bits=8, **extra)
+    found = fit_findings([partition(demand)], place([partition(demand)]), Loihi2())
+    assert {over.code for over in found} == {"NB602", "NB604"}
+    most = int(str(found[0].fix).split("at most ")[1].split()[0].replace(",", ""))
+    for axons, fits in ((most, True), (most + 1, False)):
+        parts = [partition(replace(demand, axons=axons))]
+        assert (fit_findings(parts, place(parts), Loihi2()) == []) is fits
+
+
+def test_delay_buffers_count_when_a_layer_is_cut() -> None:
+    """A layer whose synapses fit one core, but not the ring of 63 accumulators a neuron beside them."""
+    demand = Demand(name="h", size=1000, axons=20, bits=8, delays=True, max_delay=62)
+    assert demand.units(1000) <= SYNMEM_UNITS and core_memory(demand, 1000) > 1
+    for split in ("logged", "packed"):
+        parts = [partition(demand, split)]
+        assert parts[0].cores == 2
+        assert place(parts).fits
 
 
 @pytest.mark.parametrize("most", [32, 5, 1])

@@ -11,9 +11,11 @@ import pytest
 
 from nirbridge.errors import DoesNotFit, Unsupported, UsageError
 from nirbridge.graph import make, replace_nodes
-from nirbridge.graph.quantization import KEY
-from nirbridge.semantics import with_semantics
+from nirbridge.graph.quantization import KEY, quantization_of
+from nirbridge.passes import Pipeline, QuantizeWeights
+from nirbridge.semantics import PROFILES, Semantics, with_semantics
 from nirbridge_loihi2 import Loihi2
+from nirbridge_loihi2.netx_lower import to_network
 
 
 def codes(graph: nir.NIRGraph) -> list[str]:
@@ -50,6 +52,36 @@ def test_reset_voltage(build: SimpleNamespace) -> None:
 
 def test_subtractive_reset(build: SimpleNamespace) -> None:
     assert "NB210" in codes(build.quantised(build.recurrent(reset="subtract")))
+
+
+@pytest.mark.parametrize("profile", sorted(set(PROFILES) - {"canonical", "genn"}))
+def test_profiles_of_other_readers(build: SimpleNamespace, profile: str) -> None:
+    """Their own lines compute something else, also where every field is as here (snntorch, ode)."""
+    graph = build.quantised(build.recurrent())
+    read = with_semantics(graph, Semantics.of_profile(profile, dt=build.dt))
+    (finding,) = [f for f in Loihi2().check(read) if f.code == "NB201"]
+    assert f"those of profile '{profile}'" in finding.message
+    with pytest.raises(Unsupported):
+        Loihi2().compile(read)
+    with pytest.raises(Unsupported):
+        to_network(read)
+    genn = with_semantics(graph, Semantics.of_profile("genn", dt=build.dt))
+    assert not any(f.level == "error" for f in Loihi2().check(genn))
+
+
+def test_weights_of_fewer_bits_are_left_alone(build: SimpleNamespace) -> None:
+    """A user's own 4 bits take less memory than 8, and another rounding would only add error."""
+    graph = Pipeline((QuantizeWeights(bits=4),))(build.recurrent())
+    before = {name: quantization_of(node, name) for name, node in graph.nodes.items()}
+    for target in (Loihi2(), Loihi2(split="packed")):
+        lowered = Pipeline(tuple(target.passes(graph)))(graph)
+        target.compile(lowered)
+        for name, q in before.items():
+            after = quantization_of(lowered.nodes[name], name)
+            assert (q is None) == (after is None)
+            if q is not None and after is not None:
+                assert after.bits == 4
+                np.testing.assert_array_equal(after.q, q.q)
 
 
 def test_order_of_updates(build: SimpleNamespace) -> None:

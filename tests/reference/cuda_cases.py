@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import nir
@@ -45,7 +46,7 @@ def neuron(kind: str, rng: np.random.Generator, size: int, **fixed: float) -> ni
 def layered(
     rng: np.random.Generator, kind: str = "CubaLIF", readout: str = "LI", loop: bool = True, **fixed: float
 ) -> nir.NIRGraph:
-    """Input → Affine → neurons ⇄ Linear, → Linear → read-out; without a read-out the neurons are the output."""
+    """Input → Affine → neurons ⇄ Linear, → Linear → read-out; without one the neurons are the output."""
     nodes: Nodes = {
         "input": nir.Input(np.array([5])),
         "w": nir.Affine(rng.normal(0.6, 1, (7, 5)), rng.normal(0, 0.05, 7)),
@@ -65,7 +66,7 @@ def layered(
 
 
 def images(rng: np.random.Generator) -> nir.NIRGraph:
-    """Convolutions with stride, padding and groups, both pools, Flatten, Scale, a loop through a convolution."""
+    """Convolutions with padding and groups, one of them in a loop, both pools, Flatten, Scale."""
     nodes: Nodes = {
         "input": nir.Input(np.array([2, 6, 6])),
         "conv": nir.Conv2d((6, 6), rng.normal(0.3, 0.6, (4, 1, 3, 3)), 1, 1, 1, 2, rng.normal(0, 0.05, 4)),
@@ -80,7 +81,7 @@ def images(rng: np.random.Generator) -> nir.NIRGraph:
         "output": nir.Output(np.array([3])),
     }
     path = ["input", "conv", "sum", "a", "avg", "flat", "scale", "u", "b", "output"]
-    edges = [*zip(path[:-1], path[1:], strict=True), ("a", "back"), ("back", "a")]
+    edges = [*pairwise(path), ("a", "back"), ("back", "a")]
     return make(nodes, edges)
 
 
@@ -115,17 +116,33 @@ def chain(rng: np.random.Generator) -> nir.NIRGraph:
         nodes[f"w{at}"] = nir.Affine(rng.normal(0, 0.7, (5, 5)), rng.normal(0, 0.1, 5))
         nodes[f"n{at}"] = neuron(kind, rng, 5)
     nodes["output"] = nir.Output(np.array([5]))
-    return make(nodes, list(zip(list(nodes)[:-1], list(nodes)[1:], strict=True)))
+    return make(nodes, list(pairwise(nodes)))
 
 
-EVEN = {"v_leak": 0.0, "v_reset": 0.0, "r": 20.0, "tau_mem": 0.02, "tau_syn": 0.005, "v_threshold": 1.0, "w_in": 5.0}
+EVEN = {
+    "v_leak": 0.0,
+    "v_reset": 0.0,
+    "r": 20.0,
+    "tau_mem": 0.02,
+    "tau_syn": 0.005,
+    "v_threshold": 1.0,
+    "w_in": 5.0,
+}
 Build = Callable[[np.random.Generator], nir.NIRGraph]
 # name: graph, fields of the semantics, options of the target
 CASES: dict[str, tuple[Build, dict[str, object], dict[str, object]]] = {
     "cubalif": (layered, {}, {}),
     "cubalif voltage-first": (layered, {"order": "voltage-first", "reset": "subtract"}, {}),
-    "cubalif exact": (layered, {"order": "exact", "decay": "exact", "gain": "dirac"}, {"arithmetic": "float64"}),
-    "cubalif before": (layered, {"syn_input": "before", "gain": "unit", "multi_spike": True, "compare": ">="}, {}),
+    "cubalif exact": (
+        layered,
+        {"order": "exact", "decay": "exact", "gain": "dirac"},
+        {"arithmetic": "float64"},
+    ),
+    "cubalif before": (
+        layered,
+        {"syn_input": "before", "gain": "unit", "multi_spike": True, "compare": ">="},
+        {},
+    ),
     "cubalif voltage-first before": (layered, {"order": "voltage-first", "syn_input": "before"}, {}),
     "cubalif multi subtract": (layered, {"multi_spike": True, "reset": "subtract", "floor": "zero"}, {}),
     "lif": (lambda rng: layered(rng, "LIF", ""), {"compare": ">=", "floor": "minus-threshold"}, {}),
@@ -138,7 +155,11 @@ CASES: dict[str, tuple[Build, dict[str, object], dict[str, object]]] = {
     "values delayed": (layered, {"delayed": "value", "feedforward_delay": 1}, {}),
     "ode": (lambda rng: layered(rng, "LIF", ""), {}, {"semantics": "ode"}),
     "genn": (layered, {}, {"semantics": "genn", "reset": "subtract"}),
-    "snntorch": (lambda rng: layered(rng, readout="", **EVEN), {}, {"semantics": "snntorch", "reset": "subtract"}),
+    "snntorch": (
+        lambda rng: layered(rng, readout="", **EVEN),
+        {},
+        {"semantics": "snntorch", "reset": "subtract"},
+    ),
     "snntorch value next-step": (
         lambda rng: layered(rng, "LIF", "", **EVEN),
         {},
@@ -216,7 +237,11 @@ def in_the_simulator(threads: int = 4) -> dict[str, np.ndarray]:
     for count in (1, 3, 33):
         keep(f"cubalif#{count} threads", "cubalif", threads=count)
     keep("cubalif#chosen threads", "cubalif", threads=0)
-    for label, cost, wide in (("rows", 0, 1), ("row by row or by target", 0, 512), ("by target", 10**9, 10**9)):
+    for label, cost, wide in (
+        ("rows", 0, 1),
+        ("row by row or by target", 0, 512),
+        ("by target", 10**9, 10**9),
+    ):
         cuda_tables.ROW_COST, cuda_tables.WIDE_ROW = cost, wide
         keep(f"images#{label}", "images")
     cuda_run.FIRST_TAPE = 3
@@ -224,9 +249,9 @@ def in_the_simulator(threads: int = 4) -> dict[str, np.ndarray]:
     launched: list[int] = []
     launch = cuda_run.CudaLoop._launch
 
-    def counting(self: cuda_run.CudaLoop, start: np.ndarray, *rest: object) -> object:
-        launched.append(len(start))
-        return launch(self, start, *rest)
+    def counting(self: cuda_run.CudaLoop, events: object, batch: np.ndarray, *rest: object) -> object:
+        launched.append(len(batch))
+        return launch(self, events, batch, *rest)
 
     cuda_run.CudaLoop._launch = counting
     cuda_run.CudaLoop._free = lambda self: 16_000.0  # four samples of 4 kB

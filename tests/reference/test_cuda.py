@@ -1,4 +1,4 @@
-"""The CUDA kernel: in numba's simulator equal to the CPU, compiled without a GPU, refused where there is none."""
+"""The CUDA kernel: in numba's simulator equal to the CPU, compiled without a GPU, refused without one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from nirbridge.cli import main
-from nirbridge.errors import Unsupported, UsageError
 from nirbridge.data import Dataset
+from nirbridge.errors import Unsupported, UsageError
 from nirbridge.io import write_dataset, write_graph
 from nirbridge.kernels.gpu import find_gpu
 from nirbridge.semantics import Semantics, with_semantics
@@ -139,7 +139,7 @@ def test_the_kernel_compiles_and_fuses_no_product_with_a_sum() -> None:
         fused = {name: {k: n for k, n in found.items() if "fma" in k} for name, found in functions.items()}
         whole = fused.pop("kernel")
         assert whole == fused.pop("ode") != {}
-        assert fused == dict.fromkeys(fused, {}), number
+        assert fused == {name: {} for name in fused}, number
         rounded = f"mul.rn.f{number[-2:]}"
         assert functions["kernel"][rounded] > functions["standard"][rounded] > 0
 

@@ -22,13 +22,14 @@ def test_every_view_has_its_rows_and_shares_add_up():
         for node, keys in result.recording.counts.items()
     }
     found = views(result.cost.as_dict(), counts, result.program.placement.as_dict())
-    time, energy, activity, by_core, memory = found
+    time, energy, activity, by_core, memory, published = found
     assert [title for title, _, _ in found] == [
         "execution time per sample",
         "energy per sample",
         "activity per sample",
         "synaptic ops a core per sample, as its counter shows them",
         "memory per core",
+        "the model on published rows",
     ]
     for _, columns, rows in found:
         assert rows
@@ -39,6 +40,10 @@ def test_every_view_has_its_rows_and_shares_add_up():
     assert {row[0] for row in memory[2]} == {"hidden1", "out"}
     spikes = {row[0]: row[1] for row in activity[2]}
     assert float(spikes["hidden1"].replace(",", "")) == round(counts["hidden1"]["spikes"])
+    said = {(row[0], row[1]): row[5:] for row in published[2]}
+    assert said["512-b1", "latency"] == ("+1.3 %", "consistency")
+    assert {said[f"pilotnet-phase-{k}", "latency"][1] for k in range(4)} == {"consistency"}
+    assert said["pilotnet-phase-2", "latency"][0] == "+29.0 %"
     total = {row[0]: float(row[2].replace(",", "")) for row in activity[2]}
     for node, cores, least, mean, most, busiest in by_core[2]:
         least, mean, most = (float(text.replace(",", "")) for text in (least, mean, most))
@@ -49,7 +54,7 @@ def test_every_view_has_its_rows_and_shares_add_up():
 
 def test_the_table_by_core_says_which_is_least_and_busiest():
     counts = {"a": {f"loihi2_core_synops_{k}": float(n) for k, n in ((2, 30), (10, 90), (11, 0))}, "b": {}}
-    cost = {"latency": None, "energy": None, "latency_terms": [], "energy_terms": []}
+    cost = {"latency": None, "energy": None, "latency_terms": [], "energy_terms": [], "residuals": []}
     cost["latency"] = {"per": "sample", "value": 1.0, "low": 1.0, "high": 1.0, "unit": "s", "basis": "fitted",
                        "source": "here"}  # fmt: skip
     by_core = views(cost, counts, {"core_name": "core", "cores": []})[3]

@@ -35,3 +35,26 @@ def test_what_is_not_per_sample_says_so() -> None:
     cells = row(result)
     assert cells[6] == "2.3 ms [1.8–3.1] per batch of 64"
     assert cells[2] == "−1 of 160 (±1.3)"
+
+
+def test_without_a_validation_row_the_worst_consistency_row_is_named_with_its_role() -> None:
+    result = synthetic().results[1]
+    assert result.cost is not None
+    rows = [
+        {
+            **result.cost["residuals"][0],
+            "role": "consistency",
+            "row": name,
+            "quantity": of,
+            "error_pct": error,
+        }
+        for name, of, error in (
+            ("512-b1", "dynamic", 11.9),
+            ("phase-2", "latency", 29.0),
+            ("256-b1", "static", -2.0),
+        )
+    ]
+    result.cost["residuals"] = [*rows, {**rows[0], "role": "calibration", "error_pct": 50.0}]
+    assert row(result)[-1].split(", ")[1] == "consistency row 512-b1 +11.9 %"
+    result.cost["energy"] = None
+    assert row(result)[-1].split(", ")[1] == "consistency row phase-2 +29.0 %"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nirbridge.errors import BadInput, DoesNotFit, Finding, Unsupported, UsageError
+from nirbridge.semantics import PROFILES, Semantics, with_semantics
 from nirbridge.spikes import Spikes
 from nirbridge_spinnaker2 import Spinnaker2
 
@@ -237,6 +238,16 @@ def test_edited_integers(build: Any) -> None:
 )
 def test_step_rules(build: Any, rule: dict[str, Any]) -> None:
     assert next(iter(rule)) in found(one_layer(build, build.cuba(3), **rule), "NB210").message
+
+
+@pytest.mark.parametrize("profile", sorted(set(PROFILES) - {"canonical", "genn", "spinnaker2"}))
+def test_profiles_of_other_readers(build: Any, profile: str) -> None:
+    """Their own lines compute something else, also where every field is as here (snntorch, ode)."""
+    graph = with_semantics(one_layer(build, build.cuba(3)), Semantics.of_profile(profile, dt=1e-3))
+    assert f"those of profile '{profile}'" in found(graph, "NB210").message
+    for own in ("genn", "spinnaker2"):
+        ours = with_semantics(graph, Semantics.of_profile(own, dt=1e-3))
+        assert not any(f.level == "error" for f in Spinnaker2().check(ours))
 
 
 def test_what_runs_otherwise_is_said(build: Any) -> None:

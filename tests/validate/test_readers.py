@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from test_rules import ONE, chain, conv, cuba, edit, lif, linear, metadata, with_nodes
 
+from nirbridge.io import read_graph, write_graph
 from nirbridge.validate import validate
 from nirbridge.validate.fields import FIELDS
 from nirbridge.validate.reader_rules import check_reader
@@ -160,3 +161,12 @@ def test_euler_readers_are_warned_of_exact_gains_and_exact_readers_are_not() -> 
     graph = exact(1e-4, 0.0025, 0.004)
     for name, reader in READERS.items():
         assert ("NB307" in codes(graph, name)) != reader.exact, name
+
+
+def test_a_written_file_has_its_readout_last(tmp_path: Path) -> None:
+    """Norse returns the node that was executed last (NB214), so edges into an Output are written last."""
+    graph = loop()
+    graph.edges = sorted(graph.edges, key=lambda edge: edge[1] != "output")
+    assert "NB214" in codes(graph, "norse")
+    write_graph(tmp_path / "net.nir", graph)
+    assert "NB214" not in codes(read_graph(tmp_path / "net.nir"), "norse")

@@ -1,4 +1,4 @@
-"""Which engine trains a graph: the fast kernels for stacks where they can, the general grid engine otherwise."""
+"""Which engine trains a graph: the fast kernels for stacks where they can, else the general grid engine."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def prepared(trainer: EventProp, graph: nir.NIRGraph) -> nir.NIRGraph:
 
 
 def plan_or_stack(trainer: EventProp, graph: nir.NIRGraph) -> Stack:
-    """What the trainer runs for a flat graph; raises `Unsupported` by node name, `UsageError` (NB701) for options.
+    """What the trainer runs for a flat graph; raises `Unsupported` by node name, `UsageError` for options.
 
     The fast kernels take a stack of layers (see `stack_of`), its weights alone, and losses on the integral of
     the read-out's membrane; the general engine takes delays, feedback, biases and spiking read-outs, too.
@@ -118,8 +118,8 @@ def _general(trainer: EventProp, graph: nir.NIRGraph, refusal: Unsupported | Non
     if spiking != (READOUTS[trainer.loss] == "first-spike"):
         if spiking and refusal is not None:
             raise Unsupported(
-                f"node '{last.name}' ({type(last.node).__name__}): loss '{trainer.loss}' needs a read-out that "
-                "does not spike",
+                f"node '{last.name}' ({type(last.node).__name__}): loss '{trainer.loss}' needs a read-out "
+                "that does not spike",
                 code="NB201",
                 fix="end the graph in Linear → CubaLI, or use loss=ttfs-xent",
                 findings=refusal.findings,

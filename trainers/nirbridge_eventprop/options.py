@@ -41,8 +41,8 @@ POSITIVE = (
     "ttfs_scale",
 )  # fmt: skip
 NOT_NEGATIVE = (
-    "rate_lower", "rate_upper", "rate_target", "lift", "clip", "threads", "patience", "memory_limit", "rescue",
-    "train_tau", "train_threshold", "train_bias", "train_delay", "max_delay", "ttfs_alpha", "ttfs_delta",
+    "rate_lower", "rate_upper", "rate_target", "lift", "clip", "threads", "patience", "memory_limit",
+    "rescue", "train_tau", "train_threshold", "train_bias", "train_delay", "max_delay", "ttfs_alpha", "ttfs_delta",
 )  # fmt: skip
 
 

@@ -182,7 +182,7 @@ def _fill(par: NDArray[np.float64], at: int, width: int, p: Population, network:
 
     if p.cuba:
         tau_m, tau_s = array(node.tau_mem) * unit, array(node.tau_syn) * unit
-        kappa = kappa(dt, tau_m, tau_s)
+        kappa = kappa_at(dt, tau_m, tau_s)
         scale = p.b_s * p.b_m / kappa
     else:  # LI: no current, so nothing of it enters the adjoint
         tau_m = array(node.tau) * unit
@@ -202,7 +202,7 @@ def _fill(par: NDArray[np.float64], at: int, width: int, p: Population, network:
     rows[11, :n] = scale
 
 
-def kappa(x: float, tau_m: NDArray[np.float64], tau_s: NDArray[np.float64]) -> NDArray[np.float64]:
+def kappa_at(x: float, tau_m: NDArray[np.float64], tau_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """κ(x) = (x/τm)·e^(−x/τm)·φ(h·x), φ(z) = (1−e^(−z))/z, h = 1/τs − 1/τm (EVENTPROP.md §1)."""
     z = x * (1.0 / tau_s - 1.0 / tau_m)
     small = np.abs(z) < 1e-12

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nirbridge.validate.registry.rule import EITHER, ERROR, INFO, WARNING, Rule
+from nirbridge.validate.registry.rule import EITHER, INFO, WARNING, Rule
 
 TIMES = (
     Rule(

@@ -129,23 +129,22 @@ def _spike(
 @njit(cache=True, nogil=True)
 def adjoint(
     times: Any, units: Any, end: Any, wires: Any, cells: Any, tape: Any, drive: Any, regular: Any,
-    last_impulse: Any, rescue: Any, floor: Any, g_weight: Any, g_delay: Any, g_cell: Any,
+    rescue: Any, floor: Any, g_weight: Any, g_delay: Any, g_cell: Any,
 ) -> Any:  # fmt: skip
     """Add one sample's gradients; returns how often V' at a spike was clamped.
 
     times, units, end, wires, cells: as in `forward`, tape: what it left. drive (spikes,): ∂loss/∂t_s of
     each spike through read-out and loss [1/s], changed in place to ∂L/∂t_s through everything later.
-    regular (neurons,): r_j/θ_j of the rate term. last_impulse, rescue (neurons,): impulses ∂l/∂V at T
-    and at the largest V. floor: V' counts as at least floor·θ/τm.
+    regular (neurons,): r_j/θ_j of the rate term. rescue (neurons,): weight of −max V in the loss, of
+    neurons without spikes. floor: V' counts as at least floor·θ/τm.
     g_weight like wires.weights, g_delay like wires.delays, g_cell (8, neurons): rows above.
     """
     ends, spiked, arrived = tape.ends, tape.spikes, tape.arrivals
     known = np.zeros(6)
     back = np.zeros(len(cells), BACK)
     for j in range(len(cells)):
-        back[j].v = -last_impulse[j] / cells[j].tau_m
         back[j].at = back[j].b_at = end
-        back[j].spike, back[j].peak = ends[j].last, rescue[j]
+        back[j].spike, back[j].peak = ends[j].last, -rescue[j]
     given, spikes, arrivals, clamped = len(times), len(spiked), len(arrived), 0
     for event in range(len(tape.kind) - 1, -1, -1):
         kind = tape.kind[event]

@@ -60,15 +60,15 @@ class _Work:
     times: Floats
     units: NDArray[np.int64]
     drive: Floats
-    last: Floats
+    rescue: Floats
 
 
 class Engine:
     """A network with its loss.
 
-    sigma: weight of the rescue term for hidden neurons silent in a sample. rate: see `RateTerm`.
-    slope_floor: V' at a spike counts as at least slope_floor·θ/τm. phantom: a silent output that is the
-    label's pulls as if it crossed at T. sensitive: gradients by time constants and leak, too. shards: partial
+    sigma, wake: weights of θ − max V where a hidden neuron, or the label's output, is silent in a sample.
+    rate: see `RateTerm`. slope_floor: V' at a spike counts as at least slope_floor·θ/τm.
+    sensitive: gradients by time constants and leak, too. shards: partial
     sums of a batch; results depend on it, not on ``threads`` (0: all cores).
     """
 
@@ -78,9 +78,9 @@ class Engine:
         loss: Loss,
         *,
         sigma: float = 0.0,
+        wake: float = 0.0,
         rate: RateTerm | None = None,
         slope_floor: float = 1e-2,
-        phantom: bool = False,
         sensitive: bool = True,
         threads: int = 1,
         shards: int = 1,
@@ -95,9 +95,9 @@ class Engine:
         self.network = network
         self.loss = loss
         self.sigma = sigma
+        self.wake = wake if network.spiking_output else 0.0
         self.rate = rate
         self.slope_floor = slope_floor
-        self.phantom = phantom
         self.sensitive = sensitive
         self.sums = new_sums(network)
         self._shards = [new_sums(network) for _ in range(shards)]
@@ -169,22 +169,20 @@ class Engine:
         times, which = np.asarray(times, np.float64)[order], units[order].astype(np.int64)
         tape = self._tape(times, which, end, learn)
         drive = np.zeros(len(tape.spikes))
-        last = np.zeros(len(network.cells))
         if isinstance(self.loss, FirstSpikeLoss):
-            value, readout = spike_score(
-                network, self.loss, tape, end, label, drive, last,
-                self.slope_floor if self.phantom else None,
-            )  # fmt: skip
+            value, readout = spike_score(network, self.loss, tape, end, label, drive)
         else:
             value, readout = membrane_score(
                 network, self.loss, tape, times, which, end, label, drive, sums if learn else None,
                 self.sensitive,
             )  # fmt: skip
-        if self.sigma:
-            silent = tape.ends["last"][: self._hidden] < 0
-            gap = network.cells["theta"][: self._hidden] - tape.ends["peak"][: self._hidden]
-            value += self.sigma * float(gap[silent].sum())
-        return _Work(tape, times, which, drive, last), value, readout
+        rescue = np.zeros(len(network.cells))
+        rescue[: self._hidden] = self.sigma
+        if self.wake:
+            rescue[network.slices[-1].start + label] = self.wake
+        rescue[tape.ends["last"] >= 0] = 0.0
+        value += float(rescue @ (network.cells["theta"] - tape.ends["peak"]))
+        return _Work(tape, times, which, drive, rescue), value, readout
 
     def _tape(self, times: Floats, units: NDArray[np.int64], end: float, learn: bool) -> Tape:
         spikes, waiting = self._room
@@ -194,7 +192,7 @@ class Engine:
             tape = empty_tape(len(network.cells), len(times), spikes, arrivals)
             found = forward(
                 times, units, end, network.wires, network.cells, tape, waiting, self.sensitive and learn,
-                self.sigma > 0,
+                self.sigma > 0 or self.wake > 0,
             )  # fmt: skip
             events, used, arrived, most = (int(x) for x in found)
             if used <= spikes and arrived <= arrivals and most <= waiting:
@@ -214,13 +212,10 @@ class Engine:
 
     def _backward(self, item: _Work, end: float, regular: Floats, sums: Sums) -> int:
         network = self.network
-        rescue = np.zeros(len(network.cells))
-        if self.sigma:
-            rescue[: self._hidden] = np.where(item.tape.ends["last"][: self._hidden] < 0, -self.sigma, 0.0)
-            add_peaks(sums, rescue, item.tape.ends, self.sigma)
+        add_peaks(sums, item.rescue, item.tape.ends)
         return int(
             adjoint(
                 item.times, item.units, end, network.wires, network.cells, item.tape, item.drive, regular,
-                item.last, rescue, self.slope_floor, sums.weight, sums.delay, sums.cell,
+                item.rescue, self.slope_floor, sums.weight, sums.delay, sums.cell,
             )
         )  # fmt: skip

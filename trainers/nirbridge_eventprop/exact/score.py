@@ -31,14 +31,8 @@ def spike_score(
     end: float,
     label: int,
     drive: Floats,
-    last: Floats,
-    phantom: float | None,
 ) -> tuple[float, Floats]:
-    """(loss, first spike times (n,) [s]); adds ∂loss/∂t to ``drive`` (spikes,).
-
-    phantom: floor of V' with which a silent output of the label is taken to cross at ``end``: an
-    impulse in ``last`` (neurons,); None: silent outputs have no gradient.
-    """
+    """(loss, first spike times (n,) [s]); adds ∂loss/∂t to ``drive`` (spikes,), none for silent outputs."""
     first = network.slices[-1].start
     out = np.flatnonzero(tape.spikes["unit"] >= first)[::-1]  # backwards: the earliest spike is written last
     index = np.full(network.n_outputs, -1)
@@ -48,11 +42,6 @@ def spike_score(
     t[spiked] = tape.spikes["time"][index[spiked]]
     value, slope = loss.at_first_spike(t, label, end)
     drive[index[spiked]] += slope[spiked]
-    if phantom is not None and not spiked[label]:
-        j = first + label
-        cell, here = network.cells[j], tape.ends[j]
-        rise = max(here["i"] + cell["leak"] - here["v"], phantom * cell["theta"])
-        last[j] = -slope[label] * cell["tau_m"] / rise
     return value, t
 
 

@@ -74,8 +74,8 @@ def by_parameter(network: EventNetwork, sums: Sums, samples: int) -> Gradients:
     return Gradients(tuple(weights), tuple(delays), tuple(layers))
 
 
-def add_peaks(sums: Sums, rescue: Floats, ends: Rows, sigma: float) -> None:
-    """Direct share of σ·(θ − max V): impulses ``rescue`` (neurons,), ``ends``: the tape's."""
-    sums.cell[THETA] += np.where(rescue != 0, sigma, 0.0)
+def add_peaks(sums: Sums, rescue: Floats, ends: Rows) -> None:
+    """Direct share of Σ rescue·(θ − max V), rescue (neurons,), ``ends``: the tape's."""
+    sums.cell[THETA] += rescue
     for row, name in ((TAU_M, "s"), (TAU_S, "u"), (LEAK, "q")):
-        sums.cell[row] += rescue * ends[name]
+        sums.cell[row] -= rescue * ends[name]

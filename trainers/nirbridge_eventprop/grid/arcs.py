@@ -1,4 +1,4 @@
-"""Which layers and connections a graph's network has, with latencies and delays, for the general grid engine."""
+"""Layers and connections of a graph's network, with latencies and delays, for the general grid engine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Arc:
 
 
 def layers_of(network: Network) -> list[int]:
-    """Populations from the first hidden layer to the read-out; raises `Unsupported` for what is not trained."""
+    """Populations from the first hidden layer to the read-out; raises `Unsupported` for other networks."""
     inputs, outputs = network.of_kind("input"), network.of_kind("output")
     if len(inputs) != 1 or len(outputs) != 1:
         raise refuse(

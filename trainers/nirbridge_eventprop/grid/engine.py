@@ -41,7 +41,7 @@ class GridBatch:
 
 @dataclass(frozen=True, eq=False)
 class _Events:
-    """One sample's input by step: start (steps+1,) into unit, x [s] before the step's end; in order of units."""
+    """One sample's input: start (steps+1,) into unit and x [s] before the step's end; in order of units."""
 
     start: NDArray[np.int64]
     unit: NDArray[np.int64]

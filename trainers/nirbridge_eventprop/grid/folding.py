@@ -34,11 +34,11 @@ def fold(
     row: Any, layer: Any, k: Any, x: Any, n_steps: Any, dt: Any, wires: Any, cells: Any, ahead: Any, v: Any,
     i: Any, mean: Any,
 ) -> None:  # fmt: skip
-    """A spike x before the end of step k: into v, i (n,) and mean (outputs,) now, and into ``ahead`` where delayed."""
+    """A spike x before the end of step k: into v, i (n,), mean (outputs,), and ``ahead`` where delayed."""
     for c in range(wires.start[layer], wires.start[layer + 1]):
         at, to, width = wires.place[c] + row * wires.width[c], wires.post[c], wires.width[c]
         read = cells.reads and cells.layer[to] == len(cells.first) - 1
-        em = es = kappa = whole = 0.0
+        es = kappa = whole = 0.0
         for j in range(width):
             then = k + wires.late[c]
             if wires.mixed[c]:
@@ -47,7 +47,7 @@ def fold(
                 continue
             n = to + j
             if j == 0 or not wires.even[c]:
-                em, es, kappa = factors(x, cells.tau_m[n], cells.tau_s[n])
+                _, es, kappa = factors(x, cells.tau_m[n], cells.tau_s[n])
             w = wires.weights[at + j]
             if read:
                 whole = w * (cells.tau_s[n] * -math.expm1(-x / cells.tau_s[n]) - cells.tau_m[n] * kappa) / dt
@@ -66,8 +66,8 @@ def fold(
 
 @njit(cache=True, nogil=True)
 def unfold(
-    row: Any, layer: Any, k: Any, x: Any, n_steps: Any, dt: Any, wires: Any, cells: Any, ring_v: Any, ring_i: Any,
-    lv: Any, li: Any, impulse: Any, sensitive: Any, g_weight: Any, g_delay: Any, g_cell: Any,
+    row: Any, layer: Any, k: Any, x: Any, n_steps: Any, dt: Any, wires: Any, cells: Any, ring_v: Any,
+    ring_i: Any, lv: Any, li: Any, impulse: Any, sensitive: Any, g_weight: Any, g_delay: Any, g_cell: Any,
 ) -> Any:  # fmt: skip
     """Undo `fold`: Σ of λI at the arrivals into g_weight; returns R.
 

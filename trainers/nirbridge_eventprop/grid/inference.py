@@ -22,7 +22,7 @@ def forward(
     """Scores (samples, classes) by this read-out, and the spikes of every spiking node."""
     executor = GridExecutor(plan, trainer)
     engine = executor.engines["step"]
-    engine.network = plan.grid("step", plan.weights)
+    engine.network = plan.grid("step", np.asarray(plan.weights, np.float64))
     network = engine.network
     found = executor.run(engine, spikes, None, readout, keep=True)
     executor.close()

@@ -70,7 +70,7 @@ class GridNetwork:
         layers: Sequence[Layer] | None = None,
         bias: Floats | None = None,
     ) -> GridNetwork:
-        """The same network with other values: flat weights and per-synapse delays [steps], layers, bias (n,)."""
+        """The same network with other flat weights, per-synapse delays [steps], layers or bias (n,)."""
         wires = self.wires
         if weights is not None:
             wires = wires._replace(weights=weights)

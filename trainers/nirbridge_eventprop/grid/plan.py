@@ -18,7 +18,7 @@ from nirbridge.network import Network, Population
 from nirbridge_eventprop.exact.network import Layer
 from nirbridge_eventprop.grid.arcs import Arc, arcs_of, biases_of, layers_of
 from nirbridge_eventprop.grid.network import GridConnection, GridNetwork, grid_network
-from nirbridge_eventprop.stack import NEVER, Placed, Stack, kappa
+from nirbridge_eventprop.stack import NEVER, Placed, Stack, kappa_at
 from nirbridge_eventprop.structure import check_semantics
 
 Floats = NDArray[np.float64]
@@ -41,7 +41,7 @@ class Rates:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Parameters ``here`` of the flat ones: what they are, of which node and layer, and their learning rate."""
+    """Parameters ``here`` of the flat ones: their kind, node, layer and learning rate."""
 
     kind: str  # bias, tau_mem, tau_syn, v_th, delay
     name: str
@@ -230,7 +230,7 @@ def _parts(
     layers: Sequence[Layer],
     at: int,
 ) -> tuple[tuple[Part, ...], list[Floats]]:
-    """What is trained besides weights and where it starts; raises `UsageError` (NB701) where there is none of it."""
+    """What is trained besides weights and where it starts; raises `UsageError` (NB701) where there is none."""
     wanted: list[tuple[str, str, int, Floats, float]] = []
     if rates.bias:
         wanted += [("bias", name, layer, values, rates.bias) for name, layer, values in biases]
@@ -297,7 +297,7 @@ def _sizes(
 def scale_of(p: Population, network: Network) -> Floats:
     """Jump of EventProp's I for a weight of 1, (n,): b_s·b_m/κ(dt)."""
     tau_m, tau_s = _taus(p, network)
-    return np.asarray(p.b_s * p.b_m / kappa(network.semantics.dt, tau_m, tau_s))
+    return np.asarray(p.b_s * p.b_m / kappa_at(network.semantics.dt, tau_m, tau_s))
 
 
 def _taus(p: Population, network: Network) -> tuple[Floats, Floats]:

@@ -1,4 +1,4 @@
-"""Forward pass of one sample in mode `step`: the network that chips and the reference run (EVENTPROP.md §3)."""
+"""Forward pass of one sample in mode `step`, the network that chips run (EVENTPROP.md §3)."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ use_cache(__name__)
 @njit(cache=True, nogil=True)
 def backward(
     n_steps: Any, dt: Any, event_start: Any, event_unit: Any, cells: Any, wires: Any, tape: Any, impulse: Any,
-    drive: Any, regular: Any, rescue: Any, last_impulse: Any, floor: Any, sensitive: Any, g_weight: Any, g_delay: Any,
-    g_cell: Any,
+    drive: Any, regular: Any, rescue: Any, last_impulse: Any, floor: Any, sensitive: Any, g_weight: Any,
+    g_delay: Any, g_cell: Any,
 ) -> Any:  # fmt: skip
     """Add one sample's gradients; returns how often V' at a spike was clamped.
 

@@ -1,4 +1,4 @@
-"""Adjoint of one sample in mode `substep`: the exact derivative of its loss at the given step (EVENTPROP.md §4)."""
+"""Adjoint of one sample in mode `substep`, exact for its loss at the given step (EVENTPROP.md §4)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ use_cache(__name__)
 @njit(cache=True, nogil=True)
 def backward(
     n_steps: Any, dt: Any, event_start: Any, event_unit: Any, event_x: Any, cells: Any, wires: Any, tape: Any,
-    impulse: Any, drive: Any, regular: Any, rescue: Any, last_impulse: Any, floor: Any, sensitive: Any, g_weight: Any,
-    g_delay: Any, g_cell: Any,
+    impulse: Any, drive: Any, regular: Any, rescue: Any, last_impulse: Any, floor: Any, sensitive: Any,
+    g_weight: Any, g_delay: Any, g_cell: Any,
 ) -> Any:  # fmt: skip
     """Add one sample's gradients; arguments as `step_adjoint.backward` and `substep.forward`."""
     n = len(cells.theta)
@@ -45,8 +45,8 @@ def backward(
             for s in range(first, last):
                 layer = cells.layer[tape.unit[s]]
                 drive[s] += unfold(
-                    tape.unit[s] - cells.first[layer - 1], layer, k, tape.x[s], n_steps, dt, wires, cells, end_v,
-                    end_i, lv, li, impulse, sensitive, g_weight, g_delay, g_cell,
+                    tape.unit[s] - cells.first[layer - 1], layer, k, tape.x[s], n_steps, dt, wires, cells,
+                    end_v, end_i, lv, li, impulse, sensitive, g_weight, g_delay, g_cell,
                 )  # fmt: skip
             for s in range(first, last):
                 clamped += _spike(s, drive[s], regular, floor, sensitive, cells, tape, lv, li, lb, g_cell)

@@ -15,7 +15,7 @@ ROWS = ("tau_mem", "tau_syn", "v_th", "v_reset", "v_leak", "t_ref", "alif_b", "a
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """weight: Σ λI at arrivals and delay: ∂L/∂delay [1/s], like the wires' weights; cell (9, neurons): ``ROWS``."""
+    """weight: Σ λI at arrivals, delay: ∂L/∂delay [1/s], like the wires' weights; cell (9, n): ``ROWS``."""
 
     weight: Floats
     delay: Floats

@@ -1,4 +1,4 @@
-"""Other programs' EventProp on a grid, for comparison only: their order of operations, dense and unhurried."""
+"""Other programs' EventProp on a grid, for comparison only: their order of operations, dense."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nirbridge_eventprop.grid.sums import Gradients
 
 @dataclass(frozen=True, eq=False)
 class Parity:
-    """loss: batch mean; readout (samples, outputs); spikes: by sample (step, neuron); gradients of the batch mean."""
+    """loss: batch mean, with its gradients; readout (samples, outputs); spikes: by sample (step, neuron)."""
 
     loss: float
     readout: NDArray[np.float64]

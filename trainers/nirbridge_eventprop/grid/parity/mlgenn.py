@@ -1,4 +1,4 @@
-"""mlGeNN 2.3.1's step and its EventProp, with the exponentially weighted cross-entropy (EVENTPROP.md §3, §4)."""
+"""mlGeNN 2.3.1's step and EventProp, with exponentially weighted cross-entropy (EVENTPROP.md §3, §4)."""
 
 from __future__ import annotations
 
