@@ -166,6 +166,8 @@ def command(
         provenance.write(goal, digest=value["digest"])
         if report is not None:
             scales_report.write_report(report, scales, goal)
+            if not scales:
+                out.note(f"{report}: no weights were quantised, the report is empty")
 
     def show(console: Console) -> None:
         _show(console, value)

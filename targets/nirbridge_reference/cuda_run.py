@@ -74,9 +74,10 @@ class CudaLoop:
         results: list[tuple[Any, ...]] = [()] * events.n_samples
         capacity = FIRST_TAPE if plan["recorded"].any() else 1
         todo = np.arange(events.n_samples)
+        lengths = (events.start[:, :, -1] - events.start[:, :, 0]).sum(axis=1)
         done = 0
         while len(todo):
-            batch = todo[: self._fits(events.start[todo], n_steps, plan["columns"], outputs, capacity)]
+            batch = todo[: self._fits(lengths[todo], n_steps, plan["columns"], outputs, capacity)]
             rows, *arrays = self._launch(events, batch, n_steps, plan, outputs, capacity)
             over = rows > capacity
             for at in np.flatnonzero(~over):
@@ -89,14 +90,13 @@ class CudaLoop:
                 progress(done)
         return results
 
-    def _fits(self, start: Ints, n_steps: int, columns: int, outputs: int, capacity: int) -> int:
-        """How many of the next samples run together."""
-        most = int((start[:, :, -1] - start[:, :, 0]).sum(axis=1).max())
-        each = bytes_per_sample(self.low, n_steps, most, columns, outputs, capacity)
+    def _fits(self, lengths: Ints, n_steps: int, columns: int, outputs: int, capacity: int) -> int:
+        """How many of the next samples, of ``lengths`` events, run together."""
+        each = bytes_per_sample(self.low, n_steps, int(lengths.max()), columns, outputs, capacity)
         free = self._free()
         if each > free:
             raise self._too_large(f"one sample of {n_steps} steps", each, free)
-        return int(min(free / each, LAUNCH, len(start)))
+        return int(min(free / each, LAUNCH, len(lengths)))
 
     def _launch(
         self,
@@ -137,7 +137,10 @@ class CudaLoop:
 
     def _free(self) -> float:
         """Bytes of device memory that may be used."""
-        return SHARE * float(cuda.current_context().get_memory_info().free)
+        context = cuda.current_context()
+        if hasattr(context, "memory_manager"):  # the simulator has none
+            context.memory_manager.deallocations.clear()  # arrays of earlier launches are freed late
+        return SHARE * float(context.get_memory_info().free)
 
     def _too_large(self, what: str, needed: float, free: float) -> DoesNotFit:
         network = self.low.network

@@ -34,7 +34,7 @@ class Energy:
 
 
 def counters(root: Path | None = None) -> tuple[list[Counter], str]:
-    """The readable package counters below ``root``, or none and why. Their parts (cores, memory) are left out.
+    """The readable package counters below ``root``, or none and why; parts (cores, memory) are left out.
 
     A package's energy holds that of its cores; a platform's (``psys``) holds the packages'.
     """
@@ -62,7 +62,7 @@ def _text(path: Path) -> str:
 
 
 class Meter:
-    """Reads the counters around runs; ``reason`` says why there are none. Idle power is taken before the first."""
+    """Reads the counters around runs, the idle power before the first; ``reason`` says why it reads none."""
 
     def __init__(self, root: Path | None = None) -> None:
         self._counters, self.reason = counters(root)

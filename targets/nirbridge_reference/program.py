@@ -19,6 +19,7 @@ from nirbridge.recording import Counts, Recording
 from nirbridge.spikes import Spikes
 from nirbridge_reference.cost import host_cost, jetson_cost
 from nirbridge_reference.lower import Lowered
+from nirbridge_reference.power import Meter
 from nirbridge_reference.profiles import delays_from_input, trace_units
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class ReferenceProgram:
             from nirbridge_reference.loop import Loop
 
             self._loop = Loop(lowered, target.threads)
+        self._meter = Meter()
 
     @property
     def placement(self) -> Placement:
@@ -104,13 +106,16 @@ class ReferenceProgram:
         plan: dict[str, Any],
         progress: Callable[[int], None] | None,
     ) -> Recording:
-        began = time.perf_counter()
         spikes_alone = (
             self._spiking_output is not None and not np.isin(plan["traced"][:, 0], self._outputs).any()
         )
         outputs = 0 if spikes_alone else self._output_units()
+        counted = self._meter.start()
+        began = time.perf_counter()
         results = self._loop.run(events, ticks, plan, outputs, progress)
-        return self._recording(results, plan, n_steps, ticks, time.perf_counter() - began)
+        wall = time.perf_counter() - began
+        self._meter.stop(counted, wall)
+        return self._recording(results, plan, n_steps, ticks, wall)
 
     def _output_units(self) -> int:
         return sum(self.lowered.network.populations[at].size for at in self._outputs)
@@ -123,7 +128,8 @@ class ReferenceProgram:
             from nirbridge_reference.cuda_cost import gpu_cost
 
             return gpu_cost(recording, str(self._gpu.device), self._gpu.threads)
-        return host_cost(recording, self.target.threads or os.cpu_count() or 1)
+        energy = self._meter.energy(recording.wall_s or 0.0)
+        return host_cost(recording, self.target.threads or os.cpu_count() or 1, energy)
 
     def _unit_of(self, trace: str) -> NDArray[np.floating]:
         """Factor from a trace of the reading that was asked for to the units of ``graph``."""

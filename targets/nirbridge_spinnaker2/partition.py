@@ -201,7 +201,7 @@ def _memory_limit(demand: Demand, parts: Sequence[int]) -> Limit:
         limit=usable_bytes(),
         unit="B",
         basis="assumed",
-        where=f"{demand.name}, fullest of {len(parts)} PEs",
+        where=f"{demand.name}, fullest of {len(parts)} PE{'s' * (len(parts) > 1)}",
     )
 
 

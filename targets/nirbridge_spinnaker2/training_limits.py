@@ -49,7 +49,7 @@ def _layer(job: TrainingJob, at: int) -> Finding | None:
     neurons = _most(n, lambda k: fits(k, ticks))
     steps = _most(ticks, lambda k: fits(n, k))
     if neurons:
-        changes.append(f"give '{name}' at most {neurons} neurons")
+        changes.append(f"give '{name}' at most {neurons} neuron{'s' * (neurons > 1)}")
     if steps:
         changes.append(f"shorten the samples: train_ticks={steps} fits")
     fix = ", or ".join(changes) or "no single neuron fits: fewer inputs and shorter samples"

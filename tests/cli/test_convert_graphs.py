@@ -166,3 +166,12 @@ def test_a_file_for_1_0_4_has_nothing_that_it_refuses(call: Call, path: Path) ->
         takes_104(file["node"])
     back = converted(call, Path("old.nir"), "back.nir")
     assert digest(back) == digest(repair(read_graph(path)))
+
+
+def test_a_report_of_scales_without_quantised_weights_is_said_to_be_empty(
+    call: Call, graph: Path, tmp_path: Path
+) -> None:
+    done = call("convert", graph, "n.nir", "--report", "r.html")
+    assert done.code == 0 and "no weights were quantised" in done.err
+    done = call("convert", graph, "n.nir", "--pass", "quantize-weights", "--report", "r.html")
+    assert done.code == 0 and "no weights" not in done.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nir
 import numpy as np
 import pytest
@@ -215,4 +217,29 @@ def test_options_that_the_graph_cannot_follow(options, change, error):
 def test_a_plain_stack_stays_with_the_fast_kernels():
     found = plan_or_stack(EventProp(), stacked())
     assert isinstance(found, Stack) and not isinstance(found, Plan)
-    assert isinstance(plan_or_stack(EventProp(train_tau=0.01), stacked()), Plan)
+    for options in (
+        {"train_tau": 0.01},
+        {"rescue": 0.1},
+        {"loss": "xent-max"},
+        {"mode": "substep", "inside": True},
+    ):
+        assert isinstance(plan_or_stack(EventProp(**options), stacked()), Plan)
+    assert not isinstance(plan_or_stack(EventProp(inside=True), stacked()), Plan)
+
+
+def test_input_times_inside_a_step_count_where_asked_for():
+    """The same spikes at 0, 0.3 and 0.6 of their steps: other losses in mode `substep`, the same in `step`."""
+    plan = plan_of(build(stacked(), keep_delays=True), Rates())
+    data = conformance.example_data(np.random.default_rng(12), samples=3)
+    spikes = data.spikes
+    losses = {}
+    for mode in ("step", "substep"):
+        executor = GridExecutor(plan, EventProp(mode=mode, inside=True, loss="xent-exp"))
+        for share in (0.0, 0.3, 0.6):
+            times = spikes.times + share * conformance.example.DT
+            late = replace(spikes, times=times)
+            losses[mode, share] = executor.score(late, data.labels, plan.weights).loss
+        executor.close()
+    assert np.array_equal(losses["step", 0.0], losses["step", 0.6])
+    assert not np.allclose(losses["substep", 0.0], losses["substep", 0.3], rtol=1e-6)
+    assert not np.allclose(losses["substep", 0.3], losses["substep", 0.6], rtol=1e-6)

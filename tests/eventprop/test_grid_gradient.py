@@ -1,8 +1,8 @@
 """Gradients of the general engine in mode `substep` against central differences, for every parameter.
 
-Random small networks; a difference counts only where no spike appears or vanishes and none changes its step or round,
-since the loss is smooth there and the adjoint its exact derivative. Samples with a spike whose time is interpolated
-(EVENTPROP.md §3: an arrival of the same round came after the crossing) are left out.
+Random small networks; a difference counts only where no spike appears or vanishes and none changes its
+step, since the loss is smooth there and the adjoint its exact derivative. Samples with a spike whose time is
+interpolated (EVENTPROP.md §3: an arrival of the same round came after the crossing) are left out.
 """
 
 from __future__ import annotations

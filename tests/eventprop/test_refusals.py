@@ -39,30 +39,17 @@ def spiking_read_out(graph):
     return changed(graph, {"out": out})
 
 
-def bias(graph):
-    return changed(graph, {"w1": nir.Affine(weight=graph.nodes["w1"].weight, bias=np.full(24, 0.1))})
+def delay_behind_weights(graph):
+    nodes = {"late": nir.Delay(delay=np.full(24, 0.003)), "more": nir.Linear(weight=np.eye(24))}
+    add = [("w1", "late"), ("late", "more"), ("more", "hidden1")]
+    return changed(graph, nodes, add=add, drop=[("w1", "hidden1")])
 
 
-def delay(graph):
-    node = nir.Delay(delay=np.full(20, 0.003))
-    return changed(graph, {"late": node}, add=[("input", "late"), ("late", "w1")], drop=[("input", "w1")])
-
-
-def feedback_over_layers(graph):
-    second = graph.nodes["hidden1"]
-    nodes = {
-        "hidden2": nir.CubaLIF(**{k: v for k, v in vars(second).items() if k not in DERIVED}),
-        "w2": nir.Linear(weight=np.eye(24)),
-        "back": nir.Linear(weight=np.eye(24)),
-    }
-    add = [
-        ("hidden1", "w2"),
-        ("w2", "hidden2"),
-        ("hidden2", "back"),
-        ("back", "hidden1"),
-        ("hidden2", "w_out"),
-    ]
-    return changed(graph, nodes, add=add, drop=[("hidden1", "w_out")])
+def read_out_inside(graph):
+    """The read-out feeds back: it sends no spikes."""
+    return changed(
+        graph, {"back": nir.Linear(weight=np.ones((24, 3)))}, add=[("out", "back"), ("back", "hidden1")]
+    )
 
 
 DERIVED = {"input_type", "output_type", "metadata"}
@@ -97,9 +84,8 @@ def no_weights(graph):
 GRAPHS = [
     (lif_hidden, "NB201", "hidden1"),
     (spiking_read_out, "NB201", "out"),
-    (bias, "NB201", "w1"),
-    (delay, "NB208", "late"),
-    (feedback_over_layers, "NB202", "back"),
+    (delay_behind_weights, "NB208", "late"),
+    (read_out_inside, "NB202", "back"),
     (scale, "NB201", "r1"),
     (after_the_read_out, "NB202", "output"),
     (past_the_read_out, "NB202", "output"),

@@ -131,4 +131,4 @@ def test_commands_say_why_there_is_no_graph_and_what_to_do(
     said = capsys.readouterr().err
     assert "error[NB201]" in said
     assert "NIR has no node for delta neurons, so the file has no graph" in said
-    assert "nirbridge_loihi2.NetProgram(FILE).run(spikes)" in said
+    assert f"nirbridge_loihi2.NetProgram('{path}').run(spikes)" in said

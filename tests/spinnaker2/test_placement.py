@@ -45,6 +45,7 @@ def test_limits(recurrent: Any) -> None:
     assert limits["PEs", "1 chip"].limit == 148
     assert limits["routing entries", "chip"].used == 13
     assert limits["PE memory", "h, fullest of 12 PEs"].used == 93_304
+    assert ("PE memory", "o, fullest of 1 PE") in limits
 
 
 def test_mutual_loop_counts_the_sources_slices(build: Any) -> None:

@@ -12,7 +12,9 @@ from nirbridge.graph import make
 from nirbridge.graph.spiking_stack import spiking_stack
 from nirbridge.graph.stack import layered
 from nirbridge.io.yin_yang import yin_yang_steps
-from nirbridge.semantics import Semantics, with_semantics
+from nirbridge.passes.strict_threshold import StrictThreshold
+from nirbridge.passes.to_exact import ToExact
+from nirbridge.semantics import Semantics, semantics_of, with_semantics
 from nirbridge.spikes import Spikes
 from nirbridge_spinnaker2 import ChipEventProp
 
@@ -131,6 +133,11 @@ def test_other_steps(semantics):
     with pytest.raises(Unsupported, match=next(iter(semantics))) as caught:
         fit(start(**semantics))
     assert caught.value.code == "NB210"
+    helps = {"decay": ToExact(), "compare": StrictThreshold()}.get(next(iter(semantics)))
+    if helps is not None:
+        assert str(caught.value.fix).endswith(f"--pass {helps.name}")
+        after = semantics_of(helps(start(**semantics)))
+        assert (after.decay, after.compare) == ("exact", ">")
 
 
 def test_a_read_out_with_too_few_neurons():

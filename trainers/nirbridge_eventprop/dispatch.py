@@ -14,6 +14,7 @@ from nirbridge.graph.delays import fold, is_folded
 from nirbridge.network import build
 from nirbridge.semantics import semantics_of
 from nirbridge.spikes import Spikes
+from nirbridge_eventprop.exact.executor import ExactExecutor
 from nirbridge_eventprop.executor import BatchResult, Executor, read_weights
 from nirbridge_eventprop.grid.executor import GridExecutor
 from nirbridge_eventprop.grid.export import with_parameters
@@ -87,11 +88,15 @@ def plan_or_stack(trainer: EventProp, graph: nir.NIRGraph) -> Stack:
 def needs_general(trainer: EventProp, graph: nir.NIRGraph) -> bool:
     """Whether the options or folded delays ask for more than the fast kernels do."""
     moved = trainer.train_tau or trainer.train_threshold or trainer.train_bias or trainer.train_delay
-    return bool(moved or trainer.rescue) or trainer.loss not in LOSSES or is_folded(graph)
+    inside = trainer.inside and trainer.mode == "substep"
+    wanted = moved or trainer.rescue or inside or trainer.mode == "exact"
+    return bool(wanted) or trainer.loss not in LOSSES or is_folded(graph)
 
 
-def executor_of(trainer: EventProp, network: Stack) -> StackExecutor | GridExecutor:
+def executor_of(trainer: EventProp, network: Stack) -> StackExecutor | GridExecutor | ExactExecutor:
     """The executor of what `plan_or_stack` found."""
+    if isinstance(network, Plan) and trainer.mode == "exact":
+        return ExactExecutor(network, trainer)
     return GridExecutor(network, trainer) if isinstance(network, Plan) else StackExecutor(network, trainer)
 
 

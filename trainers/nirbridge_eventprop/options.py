@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from nirbridge.errors import UsageError
 
-Mode = Literal["step", "substep"]
+Mode = Literal["step", "substep", "exact"]
 Slope = Literal["start", "crossing"]
 LossName = Literal[
     "xent-mean",
@@ -42,7 +42,8 @@ POSITIVE = (
 )  # fmt: skip
 NOT_NEGATIVE = (
     "rate_lower", "rate_upper", "rate_target", "lift", "clip", "threads", "patience", "memory_limit",
-    "rescue", "train_tau", "train_threshold", "train_bias", "train_delay", "max_delay", "ttfs_alpha", "ttfs_delta",
+    "rescue", "wake", "train_tau", "train_threshold", "train_bias", "train_delay", "max_delay",
+    "ttfs_alpha", "ttfs_delta",
 )  # fmt: skip
 
 

@@ -42,7 +42,8 @@ class EventProp:
     trained by the general engine (`grid`), in float64.
 
     mode: ``step`` trains the network that chips run; ``substep`` puts spikes inside the step, where the
-    gradient is exact (EVENTPROP.md §3, §4); validation is always that of ``step``. slope (mode ``step``):
+    gradient is exact (EVENTPROP.md §3, §4); validation is that of ``step``;
+    ``exact`` goes from event to event in continuous time, validation too, without biases. slope (mode ``step``):
     where V' is taken at a spike, at the step's ``start`` (steadier) or at the analytic ``crossing``.
     slope_floor: V' is clamped from below at slope_floor·θ/τ_m. loss: see `losses`; logit_scale: factor
     on the logits. epochs, batch: of samples. optimiser: ``adam`` (beta1, beta2, eps) or ``sgd`` (momentum);
@@ -56,7 +57,9 @@ class EventProp:
     counts are those of the batch before). lift: added to the input weights of neurons that stayed
     silent in a whole epoch. ema: the returned weights are their running average with this factor a
     batch; 0 returns the last.
-    rescue: strength of the loss Σ max(0, θ − max V) over hidden neurons silent in a sample. train_tau,
+    inside: in mode ``substep``, input spikes keep their time inside a step; else they count at its start.
+    rescue: strength of the loss Σ max(0, θ − max V) over hidden neurons silent in a sample; wake: in mode
+    ``exact``, of θ − max V of a label's output that stays silent. train_tau,
     train_threshold, train_bias, train_delay: learning rates of ln τm and ln τs (per neuron), of thresholds,
     of the biases of Affine nodes (in jumps of I), of per-synapse delays (in steps, rounded where they are
     used, within [0, max_delay]; Delay nodes are folded into the weights for it); 0 leaves them as they are.
@@ -94,7 +97,9 @@ class EventProp:
     rate_lower: float = 0.0
     lift: float = 0.002
     ema: float = 0.0
+    inside: bool = False
     rescue: float = 0.0
+    wake: float = 20.0
     train_tau: float = 0.0
     train_threshold: float = 0.0
     train_bias: float = 0.0

@@ -127,6 +127,12 @@ def _refused(node: str | None, message: str, fix: str | None, code: str) -> Unsu
     return Unsupported(message, code=code, fix=fix, findings=[finding])
 
 
+_MENDED = {
+    "decay": "convert the graph first: nirbridge convert, --pass to-exact",
+    "compare": "convert the graph first: nirbridge convert, --pass strict-threshold",
+}
+
+
 def _check_semantics(network: Network) -> None:
     s = network.semantics
     wanted = {
@@ -144,14 +150,14 @@ def _check_semantics(network: Network) -> None:
             raise _refused(
                 None,
                 f"trainer 'spinnaker2' needs semantics {field}={value!r}, got {getattr(s, field)!r}",
-                "write the graph for exact decay, a spike at V > θ and reset to 0",
+                _MENDED.get(field, "write the graph for exact decay, a spike at V > θ and reset to 0"),
                 "NB210",
             )
     if s.decay_syn not in (None, "exact") or s.order != "current-first":
         raise _refused(
             None,
             "trainer 'spinnaker2' needs exact decay and the current updated first",
-            "convert it first",
+            _MENDED["decay"] if s.decay_syn not in (None, "exact") else "train with the order current-first",
             "NB210",
         )
 

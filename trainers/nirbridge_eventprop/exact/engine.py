@@ -110,10 +110,17 @@ class Engine:
         """End the threads."""
         self._pool.shutdown()
 
-    def run(self, spikes: Spikes, labels: NDArray[np.int64], *, learn: bool = True) -> ExactBatch:
+    def run(
+        self,
+        spikes: Spikes,
+        labels: NDArray[np.int64],
+        *,
+        learn: bool = True,
+        regular: NDArray[np.floating] | None = None,
+    ) -> ExactBatch:
         """Run a batch; with ``learn`` the sums of its samples' gradients are left in ``sums``.
 
-        The rate term acts on the counts of this batch. Raises `BadInput` (NB510) where a sample has more
+        regular (neurons,): r_j/θ_j of a rate term, where it is not that of this batch's counts. Raises `BadInput` (NB510) where a sample has more
         than four million spikes.
         """
         n = spikes.n_samples
@@ -136,13 +143,15 @@ class Engine:
         def second(b: int, sums: Sums) -> None:
             item = work[b]
             assert item is not None
-            clamped[b] = self._backward(item, spikes.duration, regular, sums)
+            clamped[b] = self._backward(item, spikes.duration, pull, sums)
 
         self._each(n, first)
-        regular = np.zeros(counts.shape[1])
-        if self.rate is not None and n:
-            pull = self.rate.pull(counts.mean(axis=0)) / self.network.cells["theta"]
-            regular[: self._hidden] = pull[: self._hidden]
+        pull = np.zeros(counts.shape[1])
+        if regular is not None:
+            pull[: self._hidden] = regular[: self._hidden]
+        elif self.rate is not None and n:
+            pull[:] = self.rate.pull(counts.mean(axis=0)) / self.network.cells["theta"]
+            pull[self._hidden :] = 0.0
         if learn:
             self._each(n, second)
             self.sums.clear()

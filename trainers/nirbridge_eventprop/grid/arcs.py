@@ -91,6 +91,13 @@ def arcs_of(network: Network, layers: list[int]) -> list[Arc]:
                 raise refuse(
                     p.name, f"node '{p.name}' feeds '{name}' but is no layer of neurons", code="NB202"
                 )
+            if number[source] and not network.populations[source].spiking:
+                raise refuse(
+                    name,
+                    f"node '{name}' reads '{network.populations[source].name}', which does not spike",
+                    "feed layers from spiking ones",
+                    "NB202",
+                )
             own = steps_of(item.node, name) if item.node is not None else None
             even = len(set(lag.tolist())) <= 1
             assert item.weight is not None  # _weight_node saw to it

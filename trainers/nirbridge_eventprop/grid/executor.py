@@ -60,7 +60,7 @@ class GridExecutor:
         self.plan = plan
         self.readout: Readout = READOUTS[trainer.loss]
         self.gradients = np.zeros((trainer.shards, len(plan.weights)))
-        self.mode: Literal["step", "substep"] = trainer.mode
+        self.mode: Literal["step", "substep"] = "substep" if trainer.mode == "substep" else "step"
         loss = loss_of(trainer)
         modes: tuple[Literal["step", "substep"], ...] = ("step", "substep")
         sensitive = any(part.kind in ("tau_mem", "tau_syn") for part in plan.parts)
@@ -72,6 +72,7 @@ class GridExecutor:
                 slope=trainer.slope,
                 slope_floor=trainer.slope_floor,
                 sigma=trainer.rescue,
+                inside=trainer.inside,
                 phantom=True,
                 sensitive=sensitive,
                 threads=trainer.threads,

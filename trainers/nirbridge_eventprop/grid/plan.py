@@ -230,7 +230,7 @@ def _parts(
     layers: Sequence[Layer],
     at: int,
 ) -> tuple[tuple[Part, ...], list[Floats]]:
-    """What is trained besides weights and where it starts; raises `UsageError` (NB701) where there is none."""
+    """What is trained besides weights and where it starts; raises `UsageError` where there is none."""
     wanted: list[tuple[str, str, int, Floats, float]] = []
     if rates.bias:
         wanted += [("bias", name, layer, values, rates.bias) for name, layer, values in biases]

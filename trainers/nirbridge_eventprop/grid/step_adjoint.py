@@ -39,13 +39,16 @@ def backward(
     spike_step = np.zeros(len(tape.unit), np.int64)
     for k in range(n_steps):
         spike_step[tape.start[k] : tape.start[k + 1]] = k
+    couple = cells.tau_m / cells.tau_s * cells.gamma
+    felt = np.zeros(n)  # Σ λI at the starts of all steps
+    adapts, rescues = np.any(cells.b != 0.0), np.any(rescue != 0.0)
     clamped = 0
     for k in range(n_steps - 1, -1, -1):
         top = tape.start[k + 1]
         slot = k % wires.depth
         for layer in range(layers, 0, -1):
             begin, end = cells.first[layer - 1], cells.first[layer]
-            for j in range(begin, end):
+            for j in range(begin, end if rescues else begin):
                 if rescue[j] != 0.0 and tape.peak_at[j] == k:
                     lv[j] -= rescue[j] / cells.tau_m[j]
             while top > tape.start[k] and cells.layer[tape.unit[top - 1]] == layer:
@@ -56,13 +59,13 @@ def backward(
                     top, back + drive[top], regular, floor, sensitive, cells, tape, lv, li, lb, kept, g_cell
                 )
                 waiting[tape.unit[top]] = tape.previous[top]
-            if sensitive:
+            if sensitive and adapts:
                 for j in range(begin, end):
                     g_cell[TAU_B, j] -= lb[j] * tape.b[k, j] * cells.rho[j] * dt / cells.tau_b[j]
-            for j in range(begin, end):
-                li[j] = cells.beta[j] * li[j] + cells.tau_m[j] / cells.tau_s[j] * cells.gamma[j] * lv[j]
-                lv[j] *= cells.alpha[j]
-                lb[j] *= cells.rho[j]
+            flow_back(begin, end, cells.alpha, cells.beta, couple, lv, li)
+            if adapts:
+                for j in range(begin, end):
+                    lb[j] *= cells.rho[j]
             if cells.reads and layer == layers:
                 for j in range(begin, end):
                     read_back(j, j - begin, k, dt, impulse, cells, tape, sensitive, lv, li, g_cell)
@@ -71,12 +74,30 @@ def backward(
                     s = waiting[j]
                     if cells.n_ref[j] > 0 and s >= 0 and spike_step[s] + 1 + cells.n_ref[j] == k:
                         kept[j], lv[j] = lv[j], 0.0
-            for j in range(begin, end):
-                ring_v[slot, j], ring_i[slot, j] = lv[j], li[j]
-                g_cell[BIAS, j] -= cells.tau_s[j] * li[j]
+            keep(begin, end, lv, li, ring_v[slot], ring_i[slot], felt)
         for event in range(event_start[k], event_start[k + 1]):
             gather(event_unit[event], 0, k, n_steps, wires, ring_v, ring_i, g_weight, g_delay)
+    g_cell[BIAS] -= cells.tau_s * felt
     return clamped
+
+
+@njit(cache=True, nogil=True)
+def flow_back(begin: Any, end: Any, alpha: Any, beta: Any, couple: Any, lv: Any, li: Any) -> None:
+    """λV, λI of neurons begin … end−1 from the end of a step to its start; couple: (τm/τs)·κ(dt)."""
+    for j in range(np.uint64(begin), np.uint64(end)):
+        li[j] = beta[j] * li[j] + couple[j] * lv[j]
+    for j in range(np.uint64(begin), np.uint64(end)):
+        lv[j] *= alpha[j]
+
+
+@njit(cache=True, nogil=True)
+def keep(begin: Any, end: Any, lv: Any, li: Any, ring_v: Any, ring_i: Any, felt: Any) -> None:
+    """λ at a step's start into the rings' rows of that step, λI into its sum."""
+    for j in range(np.uint64(begin), np.uint64(end)):
+        ring_v[j] = lv[j]
+        ring_i[j] = li[j]
+    for j in range(np.uint64(begin), np.uint64(end)):
+        felt[j] += li[j]
 
 
 @njit(cache=True, nogil=True)

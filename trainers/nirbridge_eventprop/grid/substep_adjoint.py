@@ -12,6 +12,7 @@ from nirbridge.kernels import use_cache
 from nirbridge_eventprop.exact.flow import factors, tau_factors
 from nirbridge_eventprop.grid.arrays import BIAS, LEAK, RESET, TAU_B, TAU_M, TAU_S, THETA, B
 from nirbridge_eventprop.grid.folding import unfold
+from nirbridge_eventprop.grid.step_adjoint import flow_back, keep
 from nirbridge_eventprop.grid.wiring import gather
 
 use_cache(__name__)
@@ -31,10 +32,13 @@ def backward(
     end_v, end_i = np.zeros((wires.depth, n)), np.zeros((wires.depth, n))  # λ at the ends of steps to come
     start_v, start_i = np.zeros((wires.depth, n)), np.zeros((wires.depth, n))  # and at their starts
     drive = drive.copy()
+    couple = cells.tau_m / cells.tau_s * cells.gamma
+    felt = np.zeros(n)  # Σ λI at the starts of all steps
+    adapts, rescues = np.any(cells.b != 0.0), np.any(rescue != 0.0)
     clamped = 0
     for k in range(n_steps - 1, -1, -1):
         slot = k % wires.depth
-        for j in range(hidden):
+        for j in range(hidden if rescues else 0):
             if rescue[j] != 0.0 and tape.peak_at[j] == k:
                 lv[j] -= rescue[j] / cells.tau_m[j]
         last = tape.start[k + 1]
@@ -52,17 +56,15 @@ def backward(
                 clamped += _spike(s, drive[s], regular, floor, sensitive, cells, tape, lv, li, lb, g_cell)
             last = first
         end_v[slot], end_i[slot] = lv, li
-        for j in range(n):
-            if sensitive:
-                _flow_back(j, k, dt, cells, tape, lv, li, lb, g_cell)
-            li[j] = cells.beta[j] * li[j] + cells.tau_m[j] / cells.tau_s[j] * cells.gamma[j] * lv[j]
-            lv[j] *= cells.alpha[j]
-            lb[j] *= cells.rho[j]
+        if sensitive:
+            for j in range(n):
+                _owed(j, k, dt, cells, tape, lv, li, lb, g_cell)
+        flow_back(0, n, cells.alpha, cells.beta, couple, lv, li)
+        if adapts:
+            lb *= cells.rho
         for j in range(hidden, n):
             _read_back(j, k, dt, impulse[k, j - hidden], cells, tape, sensitive, lv, li, g_cell)
-        start_v[slot], start_i[slot] = lv, li
-        for j in range(n):
-            g_cell[BIAS, j] -= cells.tau_s[j] * li[j]
+        keep(0, n, lv, li, start_v[slot], start_i[slot], felt)
         for event in range(event_start[k], event_start[k + 1]):
             if event_x[event] >= dt:
                 gather(event_unit[event], 0, k, n_steps, wires, start_v, start_i, g_weight, g_delay)
@@ -71,13 +73,12 @@ def backward(
                     event_unit[event], 0, k, event_x[event], n_steps, dt, wires, cells, end_v, end_i,
                     end_v[slot], end_i[slot], impulse, sensitive, g_weight, g_delay, g_cell,
                 )  # fmt: skip
+    g_cell[BIAS] -= cells.tau_s * felt
     return clamped
 
 
 @njit(cache=True, nogil=True)
-def _flow_back(
-    j: Any, k: Any, dt: Any, cells: Any, tape: Any, lv: Any, li: Any, lb: Any, g_cell: Any
-) -> None:
+def _owed(j: Any, k: Any, dt: Any, cells: Any, tape: Any, lv: Any, li: Any, lb: Any, g_cell: Any) -> None:
     """What step k's flow owes to time constants and leak, with λ at its end."""
     tau_m, tau_s = cells.tau_m[j], cells.tau_s[j]
     v, i, alpha = tape.v[k, j] - cells.leak[j], tape.i[k, j], cells.alpha[j]

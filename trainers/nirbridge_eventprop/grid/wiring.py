@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
@@ -27,9 +28,7 @@ def spread(row: Any, layer: Any, k: Any, n_steps: Any, wires: Any, ring: Any) ->
                 if then < n_steps:
                     ring[then % wires.depth, to + j] += wires.weights[at + j]
         elif when < n_steps:
-            slot = when % wires.depth
-            for j in range(width):
-                ring[slot, to + j] += wires.weights[at + j]
+            _add(ring[when % wires.depth], to, wires.weights, at, width)
 
 
 @njit(cache=True, nogil=True)
@@ -64,7 +63,25 @@ def gather(
                         g_delay[at + j] += change
         elif when < n_steps:
             slot = when % wires.depth
-            for j in range(width):
-                total += wires.weights[at + j] * (lam_v[slot, to + j] - lam_i[slot, to + j])
-                g_weight[at + j] += lam_i[slot, to + j]
+            total += _undo(lam_v[slot], lam_i[slot], to, wires.weights, at, width, g_weight)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _add(ring: Any, to: Any, weights: Any, at: Any, width: Any) -> None:
+    """ring[to:to+width] += weights[at:at+width]."""
+    x, w = np.uint64(to), np.uint64(at)  # unsigned: no test for negative indices
+    for j in range(np.uint64(width)):
+        ring[x + j] += weights[w + j]
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def _undo(lam_v: Any, lam_i: Any, to: Any, weights: Any, at: Any, width: Any, g_weight: Any) -> Any:
+    """One spike along one row of weights: Σ w(λV − λI), in an order that vectorises; g_weight += λI."""
+    x, w = np.uint64(to), np.uint64(at)
+    total = 0.0
+    for j in range(np.uint64(width)):
+        total += weights[w + j] * (lam_v[x + j] - lam_i[x + j])
+    for j in range(np.uint64(width)):
+        g_weight[w + j] += lam_i[x + j]
     return total

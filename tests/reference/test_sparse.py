@@ -1,0 +1,89 @@
+"""Sparse weights in memory, and the two ways a step is summed: by rows of what is given, or as a whole."""
+
+from __future__ import annotations
+
+import nir
+import numpy as np
+import pytest
+
+from nirbridge.errors import BadInput
+from nirbridge.graph import make
+from nirbridge.network import SparseWeight
+from nirbridge.semantics import Semantics, with_semantics
+from nirbridge_reference import Reference
+
+INPUTS, HIDDEN, STEPS = 13, 37, 30
+
+
+def sparse(rng, n_pre, n_post, each):
+    start = np.arange(n_pre + 1) * each
+    targets = rng.integers(0, n_post, n_pre * each).astype(np.int32)
+    return SparseWeight(start, targets, rng.normal(0, 0.4, n_pre * each), n_post)
+
+
+def graph(weight, recurrent, arithmetic="float64"):
+    nodes = {
+        "input": nir.Input(np.array([INPUTS])),
+        "w": nir.Linear(weight),
+        "h": nir.LIF(
+            tau=np.full(HIDDEN, 0.01),
+            r=np.full(HIDDEN, 4.0),
+            v_leak=np.zeros(HIDDEN),
+            v_threshold=np.full(HIDDEN, 0.5),
+            v_reset=np.zeros(HIDDEN),
+        ),
+        "r": nir.Linear(recurrent),
+        "output": nir.Output(np.array([HIDDEN])),
+    }
+    edges = [("input", "w"), ("w", "h"), ("h", "r"), ("r", "h"), ("h", "output")]
+    return with_semantics(make(nodes, edges), Semantics(dt=1e-3, arithmetic=arithmetic))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sparse_weight_is_its_dense_matrix(seed):
+    rng = np.random.default_rng(seed)
+    weight, recurrent = sparse(rng, INPUTS, HIDDEN, 5), sparse(rng, HIDDEN, HIDDEN, 4)
+    x = (rng.random((2, STEPS, INPUTS)) < 0.4) * rng.integers(1, 3, (2, STEPS, INPUTS))
+    few = Reference(threads=1).compile(graph(weight, recurrent)).run_values(x, record=["h", "h:v"])
+    full = Reference(threads=1).compile(graph(np.asarray(weight), np.asarray(recurrent)))
+    expected = full.run_values(x, record=["h", "h:v"])
+    assert expected.spikes["h"].times.size > 20
+    np.testing.assert_array_equal(few.spikes["h"].units, expected.spikes["h"].units)
+    np.testing.assert_array_equal(few.spikes["h"].times, expected.spikes["h"].times)
+    np.testing.assert_allclose(few.traces["h:v"], expected.traces["h:v"], atol=1e-12)
+    assert few.counts["h"]["synops"].sum() < expected.counts["h"]["synops"].sum()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.8, 1.0])
+def test_dense_and_sparse_inputs_give_the_float32_sum_in_the_order_of_sources(share):
+    rng = np.random.default_rng(7)
+    weight = rng.normal(0, 0.4, (HIDDEN, INPUTS)).astype(np.float32)
+    nodes = {
+        "input": nir.Input(np.array([INPUTS])),
+        "w": nir.Affine(weight, rng.normal(0, 0.1, HIDDEN).astype(np.float32)),
+        "h": nir.I(np.ones(HIDDEN)),
+        "output": nir.Output(np.array([HIDDEN])),
+    }
+    edges = [("input", "w"), ("w", "h"), ("h", "output")]
+    x = (rng.random((1, STEPS, INPUTS)) < share) * rng.normal(0, 1, (1, STEPS, INPUTS))
+    x = x.astype(np.float32)
+    program = Reference(threads=1).compile(with_semantics(make(nodes, edges), Semantics(dt=1e-3)))
+    recording = program.run_values(x, record=["h:x"])
+    for t in range(STEPS):
+        total = nodes["w"].bias.copy()
+        for j in range(INPUTS):
+            total = total + x[0, t, j] * weight[:, j]
+        np.testing.assert_array_equal(recording.traces["h:x"][0, t], total, err_msg=f"step {t}")
+
+
+def test_a_sparse_weight_that_does_not_fit_together_is_refused():
+    with pytest.raises(BadInput, match="do not fit together"):
+        SparseWeight(np.array([0, 2]), np.array([0, 5], np.int32), np.ones(2), 5)
+    with pytest.raises(BadInput, match="do not fit together"):
+        SparseWeight(np.array([0, 3]), np.array([0, 1], np.int32), np.ones(2), 5)
+
+
+def test_a_matrix_too_large_for_an_array_is_refused():
+    weight = SparseWeight(np.zeros(30_001, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), 30_000)
+    with pytest.raises(BadInput, match="GiB"):
+        np.asarray(weight)
