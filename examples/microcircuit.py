@@ -6,7 +6,7 @@ Eight populations of leaky integrate-and-fire neurons with exponential synaptic 
 seconds, membrane relative to rest. At a scale s < 1 neurons and in-degrees are s times those of the model,
 weights grow by 1/√s, and a constant current keeps the mean input (van Albada, Helias & Diesmann 2015).
 Differences from the paper: no refractory period of 2 ms (NIR has none), one delay per sending neuron instead
-of one per synapse, all membranes start at rest, and no thalamic input. Numbers: Cereb. Cortex 24:785, table 5.
+of one per synapse, all membranes start at rest, no thalamic input. Numbers: Cereb. Cortex 24:785, table 5.
 """
 
 from __future__ import annotations

@@ -20,12 +20,13 @@ Shape = tuple[int, ...]
 class Sparse:
     """A matrix by source: source j reaches ``targets[start[j]:start[j+1]]`` with ``values`` alike.
 
-    start (n_in+1,) int64, targets (n,) int64 ascending within a source, values (n,) float64.
+    start (n_in+1,) int64, targets (n,) integers, values (n,) floats; those of a window are int64, ascending
+    within a source, and float64.
     """
 
     start: NDArray[np.int64]
-    targets: NDArray[np.int64]
-    values: NDArray[np.float64]
+    targets: NDArray[np.integer]
+    values: NDArray[np.floating]
     n_out: int
 
     @property

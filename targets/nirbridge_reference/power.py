@@ -25,7 +25,7 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """What the packages took during runs: ``joules`` in ``seconds`` of wall time, and idle [W], low to high."""
+    """What the packages took in ``seconds`` of runs; idle_w [W]: median, least and greatest idle power."""
 
     joules: float
     seconds: float

@@ -219,7 +219,8 @@ def _mapped(op: Operator | None, change: Callable[[Floats, Ints], Floats]) -> Op
     if op is None or op.matrix is None:
         return op
     if isinstance(op.matrix, Sparse):
-        return replace(op, matrix=replace(op.matrix, values=change(op.matrix.values, op.matrix.targets)))
+        values, targets = op.matrix.values.astype(np.float64), op.matrix.targets.astype(np.int64)
+        return replace(op, matrix=replace(op.matrix, values=change(values, targets)))
     rows = np.arange(len(op.matrix))[:, None]
     return replace(op, matrix=change(op.matrix, rows))
 

@@ -228,7 +228,7 @@ def test_a_plain_stack_stays_with_the_fast_kernels():
 
 
 def test_input_times_inside_a_step_count_where_asked_for():
-    """The same spikes at 0, 0.3 and 0.6 of their steps: other losses in mode `substep`, the same in `step`."""
+    """The same spikes at 0, 0.3, 0.6 of their steps: other losses in `substep`, the same in `step`."""
     plan = plan_of(build(stacked(), keep_delays=True), Rates())
     data = conformance.example_data(np.random.default_rng(12), samples=3)
     spikes = data.spikes

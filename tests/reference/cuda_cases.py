@@ -9,6 +9,7 @@ neurons, two samples, few steps, blocks of a few threads.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -273,6 +274,24 @@ def in_the_simulator(threads: int = 4) -> dict[str, np.ndarray]:
     return found
 
 
+def one_shared_array() -> None:
+    """Let a simulated block allocate its shared array under a lock.
+
+    The simulator gives the array to the thread that asks first, without one: of two threads that ask at
+    once each may get its own. It knows an array by the line that asks, which here is one for all.
+    """
+    from numba.cuda.simulator.kernelapi import FakeCUDAShared
+
+    lock, allocate = threading.Lock(), FakeCUDAShared.array
+
+    def array(self: FakeCUDAShared, shape: int, dtype: object) -> np.ndarray:
+        with lock:
+            return allocate(self, shape, dtype)
+
+    FakeCUDAShared.array = array
+
+
 if __name__ == "__main__":
+    one_shared_array()
     sys.setswitchinterval(1e-5)  # the simulator waits for its threads in a busy loop
     np.savez(Path(sys.argv[1]), **in_the_simulator())

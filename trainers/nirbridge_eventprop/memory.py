@@ -25,7 +25,7 @@ def forecast(trainer: EventProp, stack: Stack, data: Dataset, validation: Datase
     weights = len(stack.weights)
     # start, trained, two moments, average, total, gradient and rate factors, step of the rate; float64 nodes
     kept = (9 + trainer.shards + (trainer.bits > 0) + (trainer.patience > 0)) * real * weights
-    kept += 8 * weights
+    kept += (40 if trainer.bits else 8) * weights  # rounding works in float64
     spikes = [item.spikes for item in (data, validation) if item is not None]
     events = sum(12 * len(item.times) + 8 * len(item.offsets) for item in spikes)
     largest = int(data.spikes.counts().max(initial=0))

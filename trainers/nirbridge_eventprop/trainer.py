@@ -42,9 +42,9 @@ class EventProp:
     trained by the general engine (`grid`), in float64.
 
     mode: ``step`` trains the network that chips run; ``substep`` puts spikes inside the step, where the
-    gradient is exact (EVENTPROP.md §3, §4); validation is that of ``step``;
-    ``exact`` goes from event to event in continuous time, validation too, without biases. slope (mode ``step``):
-    where V' is taken at a spike, at the step's ``start`` (steadier) or at the analytic ``crossing``.
+    gradient is exact (EVENTPROP.md §3, §4); validation is that of ``step``.
+    ``exact`` goes from event to event in continuous time, validation too, and takes no biases. slope (mode
+    ``step``): where V' is taken at a spike, at the step's ``start`` (steadier) or the analytic ``crossing``.
     slope_floor: V' is clamped from below at slope_floor·θ/τ_m. loss: see `losses`; logit_scale: factor
     on the logits. epochs, batch: of samples. optimiser: ``adam`` (beta1, beta2, eps) or ``sgd`` (momentum);
     lr is in EventProp's own weights (jump of I per spike, EVENTPROP.md §1). ease_in: lr starts at lr/100 and

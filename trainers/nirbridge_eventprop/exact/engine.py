@@ -120,8 +120,8 @@ class Engine:
     ) -> ExactBatch:
         """Run a batch; with ``learn`` the sums of its samples' gradients are left in ``sums``.
 
-        regular (neurons,): r_j/θ_j of a rate term, where it is not that of this batch's counts. Raises `BadInput` (NB510) where a sample has more
-        than four million spikes.
+        regular (neurons,): r_j/θ_j of a rate term; without it that of ``rate`` and of this batch's counts.
+        Raises `BadInput` (NB510) where a sample has more than four million spikes.
         """
         n = spikes.n_samples
         width = self.network.n_outputs

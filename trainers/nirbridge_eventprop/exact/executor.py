@@ -54,8 +54,8 @@ def network_of(plan: Plan, flat: Floats) -> EventNetwork:
 class ExactExecutor:
     """A plan with the trainer's loss in continuous time; ``gradients`` (1, parameters).
 
-    Raises `Unsupported` (NB201) for graphs with biases, which are constant currents on a step, `UsageError` for
-    a loss without a read-out.
+    Raises `Unsupported` (NB201) for graphs with biases, which are currents by the step, `UsageError` (NB701)
+    for a loss without a read-out.
     """
 
     def __init__(self, plan: Plan, trainer: EventProp) -> None:

@@ -14,17 +14,21 @@ use_cache(__name__)
 
 
 @njit(cache=True, nogil=True)
-def carry(j: Any, v0: Any, i0: Any, dt: Any, held: Any, cells: Any, sense: Any) -> None:
-    """sense[j] = (s, u, q, r) over a whole step from V and I at its start; held: V stands still."""
-    em, es = cells.alpha[j], cells.beta[j]
-    if held:
-        sense[j, 0] = sense[j, 1] = sense[j, 2] = 0.0
-    else:
-        drop = (v0 - cells.leak[j]) * em * dt / (cells.tau_m[j] * cells.tau_m[j])
-        sense[j, 0] = sense[j, 0] * em + drop + i0 * cells.gamma_m[j]
-        sense[j, 1] = sense[j, 1] * em + cells.gamma[j] * sense[j, 3] + i0 * cells.gamma_s[j]
-        sense[j, 2] = sense[j, 2] * em + 1.0 - em
-    sense[j, 3] = sense[j, 3] * es + i0 * es * dt / (cells.tau_s[j] * cells.tau_s[j])
+def carry(begin: Any, end: Any, k: Any, v0: Any, i0: Any, dt: Any, free: Any, cells: Any, sense: Any) -> None:
+    """sense[j] = (s, u, q, r) over step k from V and I at its start, of neurons begin … end−1.
+
+    free (n,): first step in which V is not held.
+    """
+    for j in range(begin, end):
+        em, es = cells.alpha[j], cells.beta[j]
+        if free[j] > k:
+            sense[j, 0] = sense[j, 1] = sense[j, 2] = 0.0
+        else:
+            drop = (v0[j] - cells.leak[j]) * em * dt / (cells.tau_m[j] * cells.tau_m[j])
+            sense[j, 0] = sense[j, 0] * em + drop + i0[j] * cells.gamma_m[j]
+            sense[j, 1] = sense[j, 1] * em + cells.gamma[j] * sense[j, 3] + i0[j] * cells.gamma_s[j]
+            sense[j, 2] = sense[j, 2] * em + 1.0 - em
+        sense[j, 3] = sense[j, 3] * es + i0[j] * es * dt / (cells.tau_s[j] * cells.tau_s[j])
 
 
 @njit(cache=True, nogil=True)

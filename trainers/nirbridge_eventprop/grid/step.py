@@ -78,8 +78,7 @@ def forward(
                 _note(j, used, k, dt, v, i, b, v0, i0, b0, slope, sensitive, cells, sense, tape)
                 used += 1
             if sensitive:
-                for j in range(begin, end):
-                    carry(j, v0[j], i0[j], dt, free[j] > k, cells, sense)
+                carry(begin, end, k, v0, i0, dt, free, cells, sense)
             for s in range(used - 1, tape.start[k] - 1, -1):
                 j = tape.unit[s]
                 if cells.layer[j] != layer:

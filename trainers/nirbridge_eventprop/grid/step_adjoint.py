@@ -67,8 +67,7 @@ def backward(
                 for j in range(begin, end):
                     lb[j] *= cells.rho[j]
             if cells.reads and layer == layers:
-                for j in range(begin, end):
-                    read_back(j, j - begin, k, dt, impulse, cells, tape, sensitive, lv, li, g_cell)
+                read_back(begin, k, dt, impulse, cells, tape, sensitive, lv, li, g_cell)
             if cells.refractory:
                 for j in range(begin, end):
                     s = waiting[j]
@@ -102,25 +101,26 @@ def keep(begin: Any, end: Any, lv: Any, li: Any, ring_v: Any, ring_i: Any, felt:
 
 @njit(cache=True, nogil=True)
 def read_back(
-    j: Any, out: Any, k: Any, dt: Any, impulse: Any, cells: Any, tape: Any, sensitive: Any, lv: Any, li: Any,
+    begin: Any, k: Any, dt: Any, impulse: Any, cells: Any, tape: Any, sensitive: Any, lv: Any, li: Any,
     g_cell: Any,
 ) -> None:  # fmt: skip
-    """The impulse of step mean k of output ``out``, neuron j; with the tape's sensitivities at its start."""
-    g = impulse[k, out]
-    tau_m, tau_s = cells.tau_m[j], cells.tau_s[j]
-    lv[j] -= g * cells.whole[j] / (tau_m * dt)
-    li[j] -= g * cells.charge[j] / (tau_s * dt)
-    if not sensitive:
-        return
-    alpha, beta = cells.alpha[j], cells.beta[j]
-    v, i = tape.v[k, j] - cells.leak[j], tape.i[k, j]
-    whole_m = 1.0 - alpha - alpha * dt / tau_m
-    charge_m = -cells.gamma[j] - tau_m * cells.gamma_m[j]
-    charge_s = 1.0 - beta - beta * dt / tau_s - tau_m * cells.gamma_s[j]
-    s, u, q, r = tape.sense_read[k, out]
-    g_cell[TAU_M, j] += g / dt * (whole_m * v + charge_m * i + cells.whole[j] * s)
-    g_cell[TAU_S, j] += g / dt * (charge_s * i + cells.whole[j] * u + cells.charge[j] * r)
-    g_cell[LEAK, j] += g / dt * (dt - cells.whole[j] + cells.whole[j] * q)
+    """The impulses of step mean k on the read-out, neurons from ``begin``; sensitivities are the tape's."""
+    for out in range(impulse.shape[1]):
+        j = begin + out
+        g = impulse[k, out]
+        tau_m, tau_s = cells.tau_m[j], cells.tau_s[j]
+        lv[j] -= g * cells.whole[j] / (tau_m * dt)
+        li[j] -= g * cells.charge[j] / (tau_s * dt)
+        if sensitive:
+            alpha, beta = cells.alpha[j], cells.beta[j]
+            v, i = tape.v[k, j] - cells.leak[j], tape.i[k, j]
+            whole_m = 1.0 - alpha - alpha * dt / tau_m
+            charge_m = -cells.gamma[j] - tau_m * cells.gamma_m[j]
+            charge_s = 1.0 - beta - beta * dt / tau_s - tau_m * cells.gamma_s[j]
+            s, u, q, r = tape.sense_read[k, out]
+            g_cell[TAU_M, j] += g / dt * (whole_m * v + charge_m * i + cells.whole[j] * s)
+            g_cell[TAU_S, j] += g / dt * (charge_s * i + cells.whole[j] * u + cells.charge[j] * r)
+            g_cell[LEAK, j] += g / dt * (dt - cells.whole[j] + cells.whole[j] * q)
 
 
 @njit(cache=True, nogil=True)

@@ -12,7 +12,7 @@ from nirbridge.kernels import use_cache
 from nirbridge_eventprop.exact.flow import factors, tau_factors
 from nirbridge_eventprop.grid.arrays import BIAS, LEAK, RESET, TAU_B, TAU_M, TAU_S, THETA, B
 from nirbridge_eventprop.grid.folding import unfold
-from nirbridge_eventprop.grid.step_adjoint import flow_back, keep
+from nirbridge_eventprop.grid.step_adjoint import flow_back, keep, read_back
 from nirbridge_eventprop.grid.wiring import gather
 
 use_cache(__name__)
@@ -57,13 +57,12 @@ def backward(
             last = first
         end_v[slot], end_i[slot] = lv, li
         if sensitive:
-            for j in range(n):
-                _owed(j, k, dt, cells, tape, lv, li, lb, g_cell)
+            _owed(k, dt, cells, tape, lv, li, lb, g_cell)
         flow_back(0, n, cells.alpha, cells.beta, couple, lv, li)
         if adapts:
             lb *= cells.rho
-        for j in range(hidden, n):
-            _read_back(j, k, dt, impulse[k, j - hidden], cells, tape, sensitive, lv, li, g_cell)
+        if cells.reads:
+            read_back(hidden, k, dt, impulse, cells, tape, sensitive, lv, li, g_cell)
         keep(0, n, lv, li, start_v[slot], start_i[slot], felt)
         for event in range(event_start[k], event_start[k + 1]):
             if event_x[event] >= dt:
@@ -78,35 +77,16 @@ def backward(
 
 
 @njit(cache=True, nogil=True)
-def _owed(j: Any, k: Any, dt: Any, cells: Any, tape: Any, lv: Any, li: Any, lb: Any, g_cell: Any) -> None:
+def _owed(k: Any, dt: Any, cells: Any, tape: Any, lv: Any, li: Any, lb: Any, g_cell: Any) -> None:
     """What step k's flow owes to time constants and leak, with λ at its end."""
-    tau_m, tau_s = cells.tau_m[j], cells.tau_s[j]
-    v, i, alpha = tape.v[k, j] - cells.leak[j], tape.i[k, j], cells.alpha[j]
-    by_s = tau_m * lv[j] * i * cells.gamma_s[j] + li[j] * i * cells.beta[j] * dt / tau_s
-    g_cell[TAU_M, j] -= tau_m * lv[j] * (v * alpha * dt / (tau_m * tau_m) + i * cells.gamma_m[j])
-    g_cell[TAU_S, j] -= by_s
-    g_cell[LEAK, j] -= tau_m * lv[j] * (1.0 - alpha)
-    g_cell[TAU_B, j] -= lb[j] * tape.b[k, j] * cells.rho[j] * dt / cells.tau_b[j]
-
-
-@njit(cache=True, nogil=True)
-def _read_back(
-    j: Any, k: Any, dt: Any, g: Any, cells: Any, tape: Any, sensitive: Any, lv: Any, li: Any, g_cell: Any
-) -> None:
-    """The impulse g of step mean k on read-out neuron j."""
-    tau_m, tau_s = cells.tau_m[j], cells.tau_s[j]
-    lv[j] -= g * cells.whole[j] / (tau_m * dt)
-    li[j] -= g * cells.charge[j] / (tau_s * dt)
-    if not sensitive:
-        return
-    alpha, beta = cells.alpha[j], cells.beta[j]
-    v, i = tape.v[k, j] - cells.leak[j], tape.i[k, j]
-    whole_m = 1.0 - alpha - alpha * dt / tau_m
-    charge_m = -cells.gamma[j] - tau_m * cells.gamma_m[j]
-    charge_s = 1.0 - beta - beta * dt / tau_s - tau_m * cells.gamma_s[j]
-    g_cell[TAU_M, j] += g / dt * (whole_m * v + charge_m * i)
-    g_cell[TAU_S, j] += g / dt * charge_s * i
-    g_cell[LEAK, j] += g / dt * (dt - cells.whole[j])
+    for j in range(len(lv)):
+        tau_m, tau_s = cells.tau_m[j], cells.tau_s[j]
+        v, i, alpha = tape.v[k, j] - cells.leak[j], tape.i[k, j], cells.alpha[j]
+        by_s = tau_m * lv[j] * i * cells.gamma_s[j] + li[j] * i * cells.beta[j] * dt / tau_s
+        g_cell[TAU_M, j] -= tau_m * lv[j] * (v * alpha * dt / (tau_m * tau_m) + i * cells.gamma_m[j])
+        g_cell[TAU_S, j] -= by_s
+        g_cell[LEAK, j] -= tau_m * lv[j] * (1.0 - alpha)
+        g_cell[TAU_B, j] -= lb[j] * tape.b[k, j] * cells.rho[j] * dt / cells.tau_b[j]
 
 
 @njit(cache=True, nogil=True)
