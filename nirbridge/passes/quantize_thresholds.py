@@ -67,12 +67,18 @@ class QuantizeThresholds:
         off = np.flatnonzero(~((whole >= 1) & (whole <= top)))
         if off.size:
             first = off[0]
-            finer = "more bits" if whole[first] < 1 else "fewer bits"
+            fix = "give the weights finer steps: quantize-weights with more bits or scheme=percentile"
+            if whole[first] > top:
+                over = np.ceil(np.log2(np.max(whole[off]) / top))
+                fix = (
+                    f"quantise the weights to {over:g} bits less: each halves the count"
+                    if over <= 6
+                    else "scale the node so that weights and threshold are of one order: bits cannot mend it"
+                )
             raise refused(
                 "NB212",
                 name,
                 f"node '{name}': the threshold becomes {whole[first]:g} steps of {quantum[first]:g} at "
                 f"{off.size} of {whole.size} neurons, expected 1 to {top}",
-                f"quantise the weights to {finer} or by another scheme, such as "
-                "--pass quantize-weights:bits=8,scheme=percentile",
+                fix,
             )

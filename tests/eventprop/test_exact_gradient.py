@@ -74,7 +74,7 @@ SEEDS = st.integers(0, 2**32 - 1)
     refractory=st.booleans(),
     adaptive=st.booleans(),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_losses_on_the_membrane(seed, fit, hidden, delays, refractory, adaptive):
     rng = np.random.default_rng(seed)
     net = network(rng, hidden=hidden, delays=delays, refractory=refractory, adaptive=adaptive)
@@ -90,7 +90,7 @@ def test_losses_on_the_membrane(seed, fit, hidden, delays, refractory, adaptive)
     delays=st.booleans(),
     refractory=st.booleans(),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_losses_on_the_first_spike(seed, fit, hidden, delays, refractory):
     rng = np.random.default_rng(seed)
     net = network(rng, hidden=hidden, delays=delays, refractory=refractory, spiking_output=True)
@@ -100,7 +100,7 @@ def test_losses_on_the_first_spike(seed, fit, hidden, delays, refractory):
 
 
 @given(seed=SEEDS, delays=st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_the_rescue_of_silent_neurons(seed, delays):
     rng = np.random.default_rng(seed)
     net = quieter(network(rng, delays=delays))
