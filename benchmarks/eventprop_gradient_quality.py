@@ -3,8 +3,8 @@
     python benchmarks/eventprop_gradient_quality.py [--json FILE]
 
 Two sets of 20 random recurrent networks, τ 20 and 5 ms, θ 1, 60 ms, label 1, loss xent-exp: A has 6 inputs,
-8 neurons, 3 outputs and 30 input events, B 12, 20, 4 and 40. Input lies on whole milliseconds; at dt = 2 ms the
-trainer moves it to the step's start. Cosines are medians over the networks with the lower quartile in
+8 neurons, 3 outputs and 30 input events, B 12, 20, 4 and 40. Input lies on whole milliseconds; at dt = 2 ms
+the trainer moves it to the step's start. Cosines are medians over the networks with the lower quartile in
 brackets; e is the median relative error of both gradients together; "same counts": networks with as many
 spikes of every neuron as in exact time.
 """

@@ -14,6 +14,7 @@ from nirbridge.network import build
 from nirbridge.plugins import load
 from nirbridge.semantics import Semantics, with_semantics
 from nirbridge_eventprop import EventProp
+from nirbridge_eventprop.arrivals import add_line
 from nirbridge_eventprop.stack import stack_of
 
 DT = 1e-3
@@ -166,3 +167,31 @@ def test_late_injection_on_loihi2_and_a_refusal_by_spinnaker2():
     chip = load("targets", "spinnaker2")()
     with pytest.raises(Unsupported, match="Delay"):
         chip.compile(Pipeline(tuple(chip.passes(graph)))(graph))
+
+
+@pytest.mark.parametrize(("loop", "before"), [("r1", 0), ("w1_w10", 1), ("z", 5)])
+def test_branches_and_recurrence_are_ranked_by_name(loop, before):
+    assert stack_of(build(renamed(line_graph(), "r1", loop))).loop_at == before
+
+
+@pytest.mark.parametrize("loop_at", [-1, 0, 1, 3])
+def test_sums_are_added_branch_after_branch(loop_at):
+    """Bit for bit in float32: each branch by itself, what recurs at its rank."""
+    rng = np.random.default_rng(0)
+    line, n, width = np.array([0, 2, 1]), 6, 16
+    weights = rng.normal(size=(3, n, width)).astype(np.float32)
+    loop = rng.normal(size=width).astype(np.float32)
+    start, units = np.array([0, 2, 5, 6]), np.array([1, 4, 0, 2, 5, 3])
+    expected = np.zeros(width, np.float32)
+    for c, late in enumerate(line):
+        if c == loop_at:
+            expected += loop
+        part = np.zeros(width, np.float32)
+        for unit in units[start[2 - late] : start[3 - late]]:
+            part += weights[c, unit]
+        expected += part
+    if loop_at == 3:
+        expected += loop
+    x, work = np.zeros(width, np.float32), np.empty(width, np.float32)
+    add_line(x, work, weights.reshape(-1), 0, width, n, line, 2, start, units, loop, loop_at)
+    assert x.tobytes() == expected.tobytes()
