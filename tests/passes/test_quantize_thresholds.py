@@ -53,7 +53,9 @@ def test_scales_must_agree():
         QuantizeThresholds()(graph)
 
 
-@pytest.mark.parametrize(("threshold", "fix"), [(1e-9, "more bits"), (2e3, "bits less"), (1e9, "of one order")])
+@pytest.mark.parametrize(
+    ("threshold", "fix"), [(1e-9, "more bits"), (2e3, "bits less"), (1e9, "of one order")]
+)
 def test_out_of_range_names_neurons_and_fix(threshold, fix):
     graph = quantised()
     graph.nodes["hidden1"].v_threshold[3:8] = threshold
