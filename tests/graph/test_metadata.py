@@ -80,7 +80,7 @@ def test_unknown_keys_are_kept_and_unset_ones_left_out() -> None:
         ("{" + HEAD + ', "readout": "loudest"}', "readout"),
         ("{" + HEAD + ', "classes": "ab"}', "classes"),
         ("{" + HEAD + ', "history": [{"pass": "p"}]}', "history.0"),
-        ("[" * 100_000, "recursion"),
+        ("[" * 100_000, "nests too deep"),
         (7, "JSON"),
         ({"dt": 0.001}, "JSON"),
         (np.zeros(2), "JSON"),
