@@ -185,3 +185,23 @@ def test_a_target_gives_the_same_spikes_on_any_number_of_cores(build: SimpleName
     np.testing.assert_array_equal(a.spikes["hidden"].units, b.spikes["hidden"].units)
     for name in a.traces:
         np.testing.assert_array_equal(a.traces[name], b.traces[name])
+
+
+def test_one_seven_and_forty_cores_give_the_same_bits(build: SimpleNamespace) -> None:
+    """The 160 neurons of a recurrent layer on 1, 7 and 40 cores: spikes, u, v and counts are equal."""
+    graph = build.quantised(build.recurrent(n=160, seed=3))
+    spikes = build.random_spikes(rate=0.1)
+    runs = {}
+    for cores, most in ((1, 4095), (7, 23), (40, 4)):
+        program = Loihi2(neurons_per_core=most, split="packed").compile(graph)
+        assert sum(core.node == "hidden" for core in program.placement.cores) == cores
+        runs[cores] = program.run(spikes, record=["hidden", "hidden:v", "hidden:i"])
+    one = runs[1]
+    assert len(one.spikes["hidden"].times) > 100
+    for other in (runs[7], runs[40]):
+        np.testing.assert_array_equal(one.spikes["hidden"].times, other.spikes["hidden"].times)
+        np.testing.assert_array_equal(one.spikes["hidden"].units, other.spikes["hidden"].units)
+        for trace in ("hidden:v", "hidden:i"):
+            np.testing.assert_array_equal(one.traces[trace], other.traces[trace])
+        for key in ("spikes", "synops", "updates", "saturated"):
+            np.testing.assert_array_equal(one.counts["hidden"][key], other.counts["hidden"][key])
