@@ -9,46 +9,29 @@ import numpy as np
 
 from nirbridge.errors import Finding
 from nirbridge.network import Network, Population, Source
+from nirbridge.validate.readers import READERS, Reader
 from nirbridge_reference.profiles import WEIGHTS, WHOLE_NUMBERS, raw, sources_of
-
-# profile: kinds of populations, then pass-through nodes, that its reader does not take
-_KINDS = {
-    "ode": ("i", "li", "if", "cubali", "cubalif", "delay"),
-    "snntorch": ("i", "li", "cubali", "delay"),
-    "norse": ("delay",),
-    "spyx": ("delay",),
-    "rockpool": ("if", "delay"),
-    "sinabs": ("cubali", "cubalif"),
-    "spinnaker2": ("delay",),
-    "lava-dl": ("i", "li", "if", "lif", "delay"),
-}
-_NODES: dict[str, tuple[type[nir.NIRNode], ...]] = {
-    "norse": (nir.Conv1d, nir.AvgPool2d),
-    "spyx": (nir.Conv1d, nir.AvgPool2d),
-    "rockpool": (nir.Conv1d, nir.Conv2d, nir.SumPool2d, nir.AvgPool2d),
-    "lava-dl": (nir.SumPool2d, nir.AvgPool2d, nir.Scale, nir.Threshold),
-}
-_NO_LEAK = ("snntorch", "spyx", "rockpool", "sinabs", "nengo", "lava-dl")
-_NO_GROUPS = ("norse",)
 
 
 def refusals(network: Network) -> list[Finding]:
     """Everything in the network that the reader of its profile cannot take."""
     profile = network.semantics.profile
-    found = [_finding("NB201", p.name, f"{_label(p)} is a type that reader '{profile}' does not have")
-             for p in network.populations if p.kind in _KINDS.get(profile, ())]  # fmt: skip
-    stages = {stage.name: stage for drive in network.drives for stage in drive.stages}
-    for name, stage in sorted(stages.items()):
-        kind = type(stage.node).__name__
+    reader = READERS.get(profile, Reader(release=""))
+    nodes = {p.name: p.node for p in network.populations}
+    nodes |= {stage.name: stage.node for drive in network.drives for stage in drive.stages}
+    found: list[Finding] = []
+    for name, node in sorted(nodes.items()):
+        kind = type(node).__name__
         said = f"node '{name}' ({kind})"
-        convolution = isinstance(stage.node, nir.Conv1d | nir.Conv2d)
-        if isinstance(stage.node, _NODES.get(profile, ())):
+        groups = getattr(node, "groups", 1)
+        if kind in reader.refuses:
             found.append(_finding("NB201", name, f"{said} is a type that reader '{profile}' does not have"))
-        elif profile in _NO_GROUPS and getattr(stage.node, "groups", 1) != 1:
-            groups = getattr(stage.node, "groups", 1)
+        elif groups != 1 and not reader.groups:
             found.append(_finding("NB209", name, f"{said}: reader '{profile}' takes groups=1, got {groups}"))
-        elif profile == "loihi" and convolution and np.any(getattr(stage.node, "bias", 0)):
-            found.append(_finding("NB207", name, f"{said}: reader 'loihi' takes no bias of a convolution"))
+        elif kind.startswith("Conv") and not reader.conv_bias and np.any(getattr(node, "bias", 0)):
+            found.append(
+                _finding("NB207", name, f"{said}: reader '{profile}' takes no bias of a convolution")
+            )
     for at in network.neurons:
         found += _parameters(network, at)
         if profile in ("spinnaker2", "loihi"):
@@ -73,7 +56,7 @@ def _series(network: Network, at: int) -> Iterator[Finding]:
 def _parameters(network: Network, at: int) -> Iterator[Finding]:
     p, profile = network.populations[at], network.semantics.profile
     leak = getattr(p.node, "v_leak", None)
-    if leak is not None and np.any(leak) and profile in _NO_LEAK:
+    if leak is not None and np.any(leak) and _no_leak(profile):
         yield _finding("NB203", p.name, f"{_label(p)}: reader '{profile}' takes v_leak = 0")
     reset = getattr(p.node, "v_reset", None)
     if p.spiking and reset is not None and np.any(reset) and profile in WHOLE_NUMBERS:
@@ -91,6 +74,11 @@ def _parameters(network: Network, at: int) -> Iterator[Finding]:
         steps = raw(p, "tau_mem") * network.semantics.time_unit / network.semantics.dt
         if not np.allclose(raw(p, "r"), steps, rtol=1e-5, atol=0):
             yield _finding("NB205", p.name, f"{_label(p)}: reader 'lava-dl' takes r = tau_mem/dt")
+
+
+def _no_leak(profile: str) -> bool:
+    """genn's reader has no biases, but the canonical ones are what its profile computes."""
+    return profile in READERS and profile != "genn" and not READERS[profile].leak
 
 
 def _label(p: Population) -> str:

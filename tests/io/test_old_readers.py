@@ -1,7 +1,7 @@
 """Files for older releases of nir, read by these releases themselves.
 
 Runs where NIRBRIDGE_OLD_NIR names Python interpreters that have one, such as
-``/tmp/nir104/bin/python:/tmp/nir107/bin/python`` (python -m venv; pip install nir==1.0.4 h5py).
+``nir104/bin/python:nir107/bin/python`` (python -m venv nir104; nir104/bin/pip install nir==1.0.4 h5py).
 """
 
 import os
