@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import re
 import resource
@@ -124,15 +125,13 @@ def brian(python: str, path: Path, folder: str, rounds: int) -> dict[str, float]
     best, peak = {1: np.inf, 2: np.inf}, 0.0
     for _ in range(rounds):
         for seconds, place in mains.items():
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            out = subprocess.run(
-                ["/usr/bin/env", "./main"], cwd=place, check=True, capture_output=True, text=True
-            )
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-            best[seconds] = min(best[seconds], used)
-            del out
-        peak = max(peak, after.ru_maxrss / 1024)
+            child = subprocess.Popen(["./main"], cwd=place, stdout=subprocess.DEVNULL)
+            _, status, usage = os.wait4(child.pid, 0)  # of this child alone
+            child.returncode = os.waitstatus_to_exitcode(status)
+            if child.returncode:
+                raise SystemExit(f"{place}/main ended with {child.returncode}")
+            best[seconds] = min(best[seconds], usage.ru_utime + usage.ru_stime)
+            peak = max(peak, usage.ru_maxrss / 1024)
     return {"cpu_s": best[2] - best[1], "peak_mb": peak}
 
 

@@ -29,7 +29,7 @@ from nirbridge_reference.gather import (
 use_cache(__name__)
 
 LISTED, BUFFER, VALUES, EVENTS = range(4)
-IDENTITY, DENSE, THRESHOLD, SPARSE = range(4)
+IDENTITY, DENSE, THRESHOLD, SPARSE, FEW = range(5)
 ADD, BEGIN, APART = range(3)
 
 
@@ -62,10 +62,11 @@ def from_list(
             add_rows(buffer, to, weights, at, size, unit, first, last, apart)
         else:
             add_scaled_rows(buffer, to, weights, at, size, unit, value, first, last)
-    elif matrix == SPARSE:
-        done = add_targets(
+    elif matrix in (SPARSE, FEW):
+        reached = add_targets(
             buffer, to, weights, at, starts, ops[o, 8], targets, unit, value, first, last, ones
         )
+        done = reached if matrix == SPARSE else done
     elif matrix == IDENTITY:
         done = 0
         for k in range(first, last):
@@ -102,8 +103,11 @@ def from_values(
     else:
         n = compress(held, source, width, unit, value)
         done = n * size
-        if matrix == SPARSE:
-            done = add_targets(buffer, to, weights, at, starts, ops[o, 8], targets, unit, value, 0, n, False)
+        if matrix in (SPARSE, FEW):
+            reached = add_targets(
+                buffer, to, weights, at, starts, ops[o, 8], targets, unit, value, 0, n, False
+            )
+            done = reached if matrix == SPARSE else done
         elif n >= DENSE_FROM * width:
             add_matrix(buffer, to, weights, at, size, held, source, width)
         else:

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
+from nirbridge.kernels.lanes import prefetch
 
 use_cache(__name__)
 
@@ -117,26 +118,42 @@ def add_targets(
     x: Any, to: Any, weights: Any, at: Any, starts: Any, begin: Any, target: Any, unit: Any, value: Any,
     first: Any, last: Any, ones: Any,
 ) -> Any:  # fmt: skip
-    """x[to + target] += value·weight over the synapses of the listed units; returns how many they are."""
+    """x[to + target] += value·weight over the synapses of the listed units; returns how many they are.
+
+    While a row is added, the next one's is asked for: rows lie anywhere in memory.
+    """
     done = 0
-    x0, w0 = np.uint64(to), np.uint64(at)
+    x0, w0, eight = np.uint64(to), np.uint64(at), np.uint64(8)
     for k in range(first, last):
         u = begin + unit[k]
         here, there = starts[u], starts[u + 1]
+        onward = starts[begin + unit[k + 1]] - here if k + 1 < last else 0
         factor = value[k]
         e, end = np.uint64(here), np.uint64(there)
-        if ones:
-            while e + np.uint64(4) <= end:  # loads first: a store to x could be to what is loaded next
-                a, b = np.uint64(target[e]), np.uint64(target[e + np.uint64(1)])
-                c, d = np.uint64(target[e + np.uint64(2)]), np.uint64(target[e + np.uint64(3)])
-                f = w0 + e
-                p, q = weights[f], weights[f + np.uint64(1)]
-                r, s = weights[f + np.uint64(2)], weights[f + np.uint64(3)]
-                x[x0 + a] += p
-                x[x0 + b] += q
-                x[x0 + c] += r
-                x[x0 + d] += s
-                e += np.uint64(4)
+        while e + eight <= end:  # loads first: a store to x could be to what is loaded next
+            prefetch(target, np.int64(e) + onward)
+            prefetch(weights, np.int64(w0 + e) + onward)
+            a, b = np.uint64(target[e]), np.uint64(target[e + np.uint64(1)])
+            c, d = np.uint64(target[e + np.uint64(2)]), np.uint64(target[e + np.uint64(3)])
+            f, g = np.uint64(target[e + np.uint64(4)]), np.uint64(target[e + np.uint64(5)])
+            h, m = np.uint64(target[e + np.uint64(6)]), np.uint64(target[e + np.uint64(7)])
+            w = w0 + e
+            p, q = weights[w], weights[w + np.uint64(1)]
+            r, s = weights[w + np.uint64(2)], weights[w + np.uint64(3)]
+            p2, q2 = weights[w + np.uint64(4)], weights[w + np.uint64(5)]
+            r2, s2 = weights[w + np.uint64(6)], weights[w + np.uint64(7)]
+            if not ones:
+                p, q, r, s = factor * p, factor * q, factor * r, factor * s
+                p2, q2, r2, s2 = factor * p2, factor * q2, factor * r2, factor * s2
+            x[x0 + a] += p
+            x[x0 + b] += q
+            x[x0 + c] += r
+            x[x0 + d] += s
+            x[x0 + f] += p2
+            x[x0 + g] += q2
+            x[x0 + h] += r2
+            x[x0 + m] += s2
+            e += eight
         while e < end:
             x[x0 + np.uint64(target[e])] += factor * weights[w0 + e]
             e += np.uint64(1)

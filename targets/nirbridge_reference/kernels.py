@@ -46,19 +46,31 @@ use_cache(__name__)
 
 @njit(cache=True, nogil=True)
 def note(t: Any, p: Any, unit: Any, value: Any, first: Any, last: Any, tape: Any, rows: Any) -> Any:
-    """Write what was sent (entries first … last−1) to the tape while it has room; returns the rows needed."""
+    """Write what was sent (entries first … last−1) to the tape; returns its rows."""
     for k in range(first, last):
-        if rows < len(tape):
-            tape[rows, 0] = t
-            tape[rows, 1] = p
-            tape[rows, 2] = unit[k]
-            tape[rows, 3] = np.int32(value[k])
+        tape[rows, 0] = t
+        tape[rows, 1] = p
+        tape[rows, 2] = unit[k]
+        tape[rows, 3] = np.int32(value[k])
         rows += 1
     return rows
 
 
 @njit(cache=True, nogil=True)
+def _longest(t: Any, pops: Any, recorded: Any, event_start: Any) -> Any:
+    """The most rows that step t can add to the tape."""
+    most = 0
+    for p in range(len(pops)):
+        if recorded[p]:
+            q = pops[p, 5]
+            given = pops[p, 0] == INPUT
+            most += event_start[q, t + 1] - event_start[q, t] if given else pops[p, 2]
+    return most
+
+
+@njit(cache=True, nogil=True)
 def run_sample(
+    from_step: Any,
     n_steps: Any,
     event_start: Any,
     event_unit: Any,
@@ -81,7 +93,10 @@ def run_sample(
     output: Any,
     recorded: Any,
     tape: Any,
+    rows: Any,
     counts: Any,
+    count: Any,
+    looked: Any,
     v: Any,
     current: Any,
     buffer: Any,
@@ -92,15 +107,15 @@ def run_sample(
     ahead: Any,
     ring: Any,
 ) -> Any:
-    """Run one sample.
+    """Run one sample from a step on, until its end or until the tape might not hold another step.
 
     event_start (inputs, n_steps+1) int64: input q is given event_unit/value[event_start[q, t]:
     event_start[q, t+1]] in step t, units ascending; event_ones: every value is 1. Tables: `schedule`.
     traced (m, 3) int64: population, quantity (0 v, 1 i, 2 x), column of ``trace`` (n_steps, columns).
     output (n_steps, units): what the Output nodes receive, units 0 where nobody asks. recorded (pops,) bool;
-    tape (capacity, 4)
-    int32: step, population, unit, value.
-    counts (pops, 3) int64: spikes, synops, updates. Returns the number of tape rows needed.
+    tape (capacity, 4) int32: step, population, unit, value, of which ``rows`` are written.
+    counts (pops, 3) int64: spikes, synops, updates. count (2, pops) int64, looked (ops,) bool and all that
+    follow are the state between steps. Returns the step that comes next and the rows written.
     """
     event_start = borrowed(event_start)
     event_unit = borrowed(event_unit)
@@ -122,6 +137,8 @@ def run_sample(
     recorded = borrowed(recorded)
     tape = borrowed(tape)
     counts = borrowed(counts)
+    count = borrowed(count)
+    looked = borrowed(looked)
     v = borrowed(v)
     current = borrowed(current)
     buffer = borrowed(buffer)
@@ -131,14 +148,13 @@ def run_sample(
     work = borrowed(work)
     ahead = borrowed(ahead)
     ring = borrowed(ring)
-    n_pops, n_ops = len(pops), len(ops)
+    n_pops = len(pops)
     states = par.shape[1]
-    count = np.zeros((2, n_pops), np.int64)
-    looked = np.zeros(n_ops, np.bool_)
-    rows = 0
     rule, before = flags[7], flags[9]
     plain = rule == 0 and not flags[4]  # every spike has value 1
-    for t in range(n_steps):
+    for t in range(from_step, n_steps):
+        if len(tape) - rows < _longest(t, pops, recorded, event_start):
+            return t, rows
         slot = t & 1
         half = slot * states
         row = 1 if t > 0 else 0
@@ -234,7 +250,7 @@ def run_sample(
                     else:
                         update(kind, start, size, buffer, v, current, par, flags)
                     if spiking:
-                        n = fire(kind, start, size, v, par, flags, unit, value, to, alike[p])
+                        n = fire(kind, start, size, v, par, flags, unit, value, to)
                 if not spiking:
                     n = 0
                     for i in range(np.uint64(size)):
@@ -256,4 +272,4 @@ def run_sample(
     for p in range(n_pops):
         if pops[p, 0] == INPUT:
             counts[p, 0] = event_start[pops[p, 5], n_steps] - event_start[pops[p, 5], 0]
-    return rows
+    return n_steps, rows

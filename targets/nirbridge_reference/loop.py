@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nirbridge_reference.gather import AHEAD
 from nirbridge_reference.inputs import Events
@@ -16,7 +17,7 @@ from nirbridge_reference.kernels import run_sample
 from nirbridge_reference.lower import Lowered
 from nirbridge_reference.schedule import schedule
 
-TAPE = 4096  # rows that a sample's tape starts with; a sample that needs more is run again with as many
+TAPE = 4096  # rows that a sample's tape starts with
 
 
 class Loop:
@@ -56,13 +57,8 @@ class Loop:
 
         def job(b: int) -> tuple[Any, ...]:
             entered = time.perf_counter()
-            tape = np.empty((TAPE if np.any(plan["recorded"]) else 0, 4), np.int32)
-            rows = self._one(events, b, n_steps, plan, traces[b], received[b], tape, counts[b])
-            if rows > len(tape):
-                tape = np.empty((rows, 4), np.int32)
-                counts[b] = 0
-                self._one(events, b, n_steps, plan, traces[b], received[b], tape, counts[b])
-            return rows, tape[:rows], traces[b], received[b], counts[b], time.perf_counter() - entered
+            tape = self._one(events, b, n_steps, plan, traces[b], received[b], counts[b])
+            return len(tape), tape, traces[b], received[b], counts[b], time.perf_counter() - entered
 
         results: list[tuple[Any, ...]] = []
         if self.threads == 1 or n < 2:
@@ -86,13 +82,33 @@ class Loop:
         plan: dict[str, Any],
         trace: Any,
         output: Any,
-        tape: Any,
         counts: Any,
-    ) -> int:
+    ) -> NDArray[np.int32]:
+        """Run sample b; returns its tape, which grows where it might not hold the next step."""
         low, order = self.lowered, self.schedule
         states = low.parameters.shape[1]
-        return int(
-            run_sample(
+        recorded = plan["recorded"]
+        widest = int(low.pops[recorded, 2].sum())  # an input may give more: events of one unit in a step
+        tape = np.empty((max(TAPE, 2 * widest) if widest else 0, 4), np.int32)
+        state = (
+            np.zeros((2, len(low.pops)), np.int64),
+            np.zeros(len(order.ops), np.bool_),
+            low.parameters[7].copy(),
+            low.parameters[8].copy(),
+            np.zeros(order.bias.shape[1], low.dtype),
+            np.zeros(2 * states, np.int64),
+            np.zeros(2 * states, low.dtype),
+            np.empty(order.work_size, np.int64),
+            np.empty(AHEAD * order.work_size, low.dtype),
+            np.empty(order.ahead_size, low.dtype),
+            np.zeros(low.ring_size, low.dtype),
+        )
+        step, rows = -1, 0
+        while step < n_steps:
+            if step >= 0:
+                tape = np.concatenate([tape, np.empty_like(tape)])
+            step, rows = run_sample(
+                max(step, 0),
                 n_steps,
                 events.start[b],
                 events.unit,
@@ -113,17 +129,10 @@ class Loop:
                 plan["traced"],
                 trace,
                 output,
-                plan["recorded"],
+                recorded,
                 tape,
+                rows,
                 counts,
-                low.parameters[7].copy(),
-                low.parameters[8].copy(),
-                np.zeros(order.bias.shape[1], low.dtype),
-                np.zeros(2 * states, np.int64),
-                np.zeros(2 * states, low.dtype),
-                np.empty(order.work_size, np.int64),
-                np.empty(AHEAD * order.work_size, low.dtype),
-                np.empty(order.ahead_size, low.dtype),
-                np.zeros(low.ring_size, low.dtype),
+                *state,
             )
-        )
+        return tape[:rows]

@@ -11,12 +11,12 @@ import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
+from nirbridge.kernels.lanes import WIDE, at_or_above, lowest_bit
 from nirbridge_reference.readings import SPYX, read
 
 use_cache(__name__)
 
 INPUT, OUTPUT, I, LI, IF, LIF, CUBALI, CUBALIF, DELAY = range(9)
-WIDE = 64  # neurons whose spike test is made at once
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -69,52 +69,40 @@ def update_alike(kind: Any, start: Any, size: Any, x: Any, v: Any, current: Any,
             v[i] = a_m * v[i] + leak + b_m * now
 
 
-@njit(cache=True, nogil=True)
-def _any_at(v: Any, par: Any, first: Any, last: Any, alike: Any) -> Any:
-    """True where one of the neurons first … last−1 is at or above threshold; a test that vectorises."""
-    hit = False
-    if alike:
-        theta = par[5, first]
-        for i in range(np.uint64(first), np.uint64(last)):
-            hit |= v[i] >= theta
-    else:
-        for i in range(np.uint64(first), np.uint64(last)):
-            hit |= v[i] >= par[5, i]
-    return hit
-
-
 @njit(cache=True, nogil=True, inline="always")
 def fire(
-    kind: Any, start: Any, size: Any, v: Any, par: Any, flags: Any, unit: Any, value: Any, to: Any,
-    alike: Any,
-) -> Any:  # fmt: skip
+    kind: Any, start: Any, size: Any, v: Any, par: Any, flags: Any, unit: Any, value: Any, to: Any
+) -> Any:
     """Spike test, reset and floor; lists who spiked from ``to`` on. Returns how many did."""
-    n = 0
-    at_or_above, subtract, multi, relative = flags[2], flags[3], flags[4], flags[6]
+    found = 0
+    at_or_over, subtract, multi, relative = flags[2], flags[3], flags[4], flags[6]
     floor = flags[5] if flags[5] < 3 else 2 if kind == IF else 0
     end = start + size
-    for wide in range(start, end, WIDE):
-        edge = min(wide + WIDE, end)
-        full = wide + WIDE <= end
-        if not (_any_at(v, par, wide, wide + WIDE, alike) if full else _any_at(v, par, wide, end, alike)):
-            continue
-        found = n
-        for i in range(np.uint64(wide), np.uint64(edge)):  # without a branch: who spikes is unforeseeable
-            unit[to + found] = np.int64(i) - start
-            found += 1 if v[i] >= par[5, i] else 0
-        for k in range(n, found):
-            i = start + unit[to + k]
-            theta = par[5, i]
-            if at_or_above or v[i] != theta:
-                z = np.floor(v[i] / theta) if multi else v.dtype.type(1)
-                if subtract:
-                    v[i] = v[i] - z * (theta - par[6, i] if relative else theta)
-                else:
-                    v[i] = par[6, i]
-                if z != 0:
-                    unit[to + n] = i - start
-                    value[to + n] = z
-                    n += 1
+    thetas = 5 * par.shape[1]
+    full = start + size // WIDE * WIDE
+    for wide in range(start, full, WIDE):
+        bits = at_or_above(v, wide, par, thetas + wide)
+        while bits != 0:
+            unit[to + found] = wide - start + lowest_bit(bits)
+            found += 1
+            bits &= bits - np.uint64(1)
+    for i in range(np.uint64(full), np.uint64(end)):  # without a branch: who spikes is unforeseeable
+        unit[to + found] = np.int64(i) - start
+        found += 1 if v[i] >= par[5, i] else 0
+    n = 0
+    for k in range(found):
+        i = start + unit[to + k]
+        theta = par[5, i]
+        if at_or_over or v[i] != theta:
+            z = np.floor(v[i] / theta) if multi else v.dtype.type(1)
+            if subtract:
+                v[i] = v[i] - z * (theta - par[6, i] if relative else theta)
+            else:
+                v[i] = par[6, i]
+            if z != 0:
+                unit[to + n] = i - start
+                value[to + n] = z
+                n += 1
     if floor == 1:
         for i in range(start, start + size):
             v[i] = max(v[i], v.dtype.type(0))

@@ -6,8 +6,9 @@ import nir
 import numpy as np
 import pytest
 
-from nirbridge.errors import BadInput, UsageError
+from nirbridge.errors import BadInput, Unsupported, UsageError
 from nirbridge.graph import make
+from nirbridge.network import SparseWeight
 from nirbridge.semantics import Semantics, with_semantics
 from nirbridge.spikes import Spikes
 from nirbridge_reference import Reference
@@ -139,6 +140,27 @@ def test_refusals():
     assert Reference().check(pooled)[0].level == "error"
 
 
+def test_parameters_without_a_shape_behind_several_values_are_refused():
+    """Some exporters write a layer's parameters as plain numbers: no neuron is known then."""
+    numbers = {name: np.array(1.0) for name in ("tau", "r", "v_leak", "v_threshold", "v_reset")}
+    nodes = {
+        "input": nir.Input(np.array([3])),
+        "w": nir.Linear(np.ones((2, 3))),
+        "h": nir.LIF(**numbers),
+        "output": nir.Output(np.array([2])),
+    }
+    graph = make(nodes, [("input", "w"), ("w", "h"), ("h", "output")])
+    with pytest.raises(Unsupported, match=r"'h' has shape \(\), its input has shape \(2,\)") as caught:
+        Reference().compile(with_semantics(graph, Semantics(dt=1e-3)))
+    assert caught.value.code == "NB109"
+    del nodes["w"]
+    nodes |= {"input": nir.Input(np.array([])), "output": nir.Output(np.array([]))}
+    nodes["h"].v_threshold, nodes["h"].tau = np.array(0.5), np.array(2e-3)
+    alone = make(nodes, [("input", "h"), ("h", "output")])
+    program = Reference().compile(with_semantics(alone, Semantics(dt=1e-3)))
+    assert program.run_values(np.full((1, 4, 1), 2.0)).output.to_dense(1e-3).sum() > 0
+
+
 @pytest.mark.parametrize(
     ("option", "words"),
     [
@@ -153,3 +175,62 @@ def test_options_out_of_range_are_refused(option, words):
     with pytest.raises(UsageError, match=words) as caught:
         Reference(**option)
     assert caught.value.code == "NB701"
+
+
+def test_a_sample_goes_on_where_its_tape_ended(monkeypatch):
+    rng = np.random.default_rng(3)
+    graph = network(rng, Semantics(dt=1e-3))
+    x = (rng.random((2, STEPS, INPUTS)) < 0.5) * 1.0
+    names = ["input", "h", "h:v", "out:v"]
+    whole = Reference(threads=1).compile(graph).run_values(x, record=names)
+    monkeypatch.setattr("nirbridge_reference.loop.TAPE", 1)
+    parts = Reference(threads=1).compile(graph).run_values(x, record=names)
+    assert whole.counts["h"]["spikes"].sum() > 10 * 2 * HIDDEN  # many more rows than the first tape has
+    for node in ("input", "h"):
+        np.testing.assert_array_equal(parts.spikes[node].times, whole.spikes[node].times)
+        np.testing.assert_array_equal(parts.spikes[node].units, whole.spikes[node].units)
+    for name in ("h:v", "out:v"):
+        np.testing.assert_array_equal(parts.traces[name], whole.traces[name])
+    np.testing.assert_array_equal(parts.output, whole.output)
+    for count in ("spikes", "synops", "updates"):
+        np.testing.assert_array_equal(parts.counts["h"][count], whole.counts["h"][count])
+
+
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 127, 128, 200])
+@pytest.mark.parametrize("compare", [">", ">="])
+def test_spikes_are_found_in_populations_of_every_size(size, compare):
+    rng = np.random.default_rng(size)
+    theta = rng.integers(1, 3, size).astype(float)
+    nodes = {
+        "input": nir.Input(np.array([size])),
+        "h": nir.IF(np.ones(size), v_threshold=theta, v_reset=np.zeros(size)),
+        "output": nir.Output(np.array([size])),
+    }
+    semantics = Semantics(dt=1e-3, compare=compare)
+    graph = with_semantics(make(nodes, [("input", "h"), ("h", "output")]), semantics)
+    x = rng.integers(-1, 3, (1, STEPS, size)).astype(float)  # sums often meet the threshold exactly
+    v, expected = np.zeros(size), []
+    for t in range(STEPS):
+        v = v + x[0, t]
+        z = v >= theta if compare == ">=" else v > theta
+        v[z] = 0
+        expected += [(t, i) for i in np.flatnonzero(z)]
+    spikes = Reference(threads=1).compile(graph).run_values(x, record=["h"]).spikes["h"]
+    found = [(round(t / 1e-3), i) for t, i in zip(spikes.times, spikes.units, strict=True)]
+    assert found == expected and len(expected) > 3 * size
+
+
+def test_targets_beyond_sixteen_bits():
+    size = 2**16 + 3
+    wide = SparseWeight(np.arange(3), np.array([size - 1, 1], np.int32), np.array([3.0, 5.0]), size)
+    nodes = {
+        "input": nir.Input(np.array([2])),
+        "w": nir.Linear(wide),
+        "h": nir.I(np.ones(size)),
+        "output": nir.Output(np.array([size])),
+    }
+    edges = [("input", "w"), ("w", "h"), ("h", "output")]
+    program = Reference(threads=1).compile(with_semantics(make(nodes, edges), Semantics(dt=1.0)))
+    output = program.run_values(np.ones((1, 1, 2))).output[0, 0]
+    assert np.flatnonzero(output).tolist() == [1, size - 1]
+    assert output[[1, size - 1]].tolist() == [5.0, 3.0]

@@ -8,9 +8,10 @@ import pytest
 
 from nirbridge.errors import BadInput
 from nirbridge.graph import make
-from nirbridge.network import SparseWeight
+from nirbridge.network import SparseWeight, build
 from nirbridge.semantics import Semantics, with_semantics
 from nirbridge_reference import Reference
+from nirbridge_reference.lower import lower
 
 INPUTS, HIDDEN, STEPS = 13, 37, 30
 
@@ -74,6 +75,72 @@ def test_dense_and_sparse_inputs_give_the_float32_sum_in_the_order_of_sources(sh
         for j in range(INPUTS):
             total = total + x[0, t, j] * weight[:, j]
         np.testing.assert_array_equal(recording.traces["h:x"][0, t], total, err_msg=f"step {t}")
+
+
+def few(rng, n_post, n_pre, share):
+    return rng.normal(0, 2, (n_post, n_pre)) * (rng.random((n_post, n_pre)) < share)
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "float64"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_dense_matrix_of_few_weights_is_read_as_a_sparse_one_to_the_same_bits(
+    seed, arithmetic, monkeypatch
+):
+    """Spikes, graded input, numbers from an LI, a bias, a loop; the counts are those of the dense matrix."""
+    rng = np.random.default_rng(seed)
+    loop = graph(few(rng, HIDDEN, INPUTS, 0.2), few(rng, HIDDEN, HIDDEN, 0.05), arithmetic)
+    nodes = {
+        **loop.nodes,
+        "u": nir.Affine(few(rng, 11, HIDDEN, 0.3), rng.normal(0, 0.1, 11)),
+        "li": nir.LI(np.full(11, 0.02), np.ones(11), np.full(11, 0.1)),
+        "on": nir.Linear(few(rng, 3, 11, 0.5)),
+        "sum": nir.I(np.ones(3)),
+        "output": nir.Output(np.array([3])),
+    }
+    edges = [edge for edge in loop.edges if edge[1] != "output"]
+    edges += [("h", "u"), ("u", "li"), ("li", "on"), ("on", "sum"), ("sum", "output")]
+    net = make(nodes, edges, loop.metadata)
+    x = (rng.random((2, STEPS, INPUTS)) < 0.5) * rng.choice([1, 1, 2], (2, STEPS, INPUTS))
+    traces = ["h:v", "h:x", "li:v", "sum:x"]
+
+    def run(rule):
+        monkeypatch.setattr("nirbridge_reference.lower.FEW_FROM", rule)
+        program = Reference(threads=1).compile(net)
+        return np.unique(program.lowered.ops[:, 4]), program.run_values(x, record=["h", *traces])
+
+    kinds, dense = run(((1 << 62, 0.0),))
+    assert set(kinds) == {0, 1}
+    kinds, sparse = run(((0, 0.6),))
+    assert set(kinds) == {0, 4}
+    assert dense.spikes["h"].times.size > 20
+    for name in traces:
+        np.testing.assert_array_equal(sparse.traces[name], dense.traces[name])
+    np.testing.assert_array_equal(sparse.output, dense.output)
+    for node, counts in dense.counts.items():
+        for key, expected in counts.items():
+            np.testing.assert_array_equal(sparse.counts[node][key], expected, err_msg=f"{node} {key}")
+
+
+def test_only_large_matrices_of_few_weights_are_read_as_sparse_ones():
+    rng = np.random.default_rng(0)
+    n = 1024
+    for size, share, kind in (
+        (n, 0.04, 4),
+        (n, 0.06, 1),
+        (n // 2, 0.01, 1),
+        (2 * n, 0.09, 4),
+        (2 * n, 0.12, 1),
+    ):
+        nodes = {
+            "input": nir.Input(np.array([size])),
+            "w": nir.Linear((rng.random((size, size)) < share).astype(np.float32)),
+            "h": nir.I(np.ones(size)),
+            "output": nir.Output(np.array([size])),
+        }
+        edges = [("input", "w"), ("w", "h"), ("h", "output")]
+        low = lower(build(make(nodes, edges), Semantics(dt=1e-3)))
+        assert (low.ops[:, 4] == kind).any(), (size, share)
+        assert (low.ops[:, 4] == 4).any() == (len(low.weights) < size * size)
 
 
 def test_a_sparse_weight_that_does_not_fit_together_is_refused():
