@@ -1,18 +1,22 @@
 """The cortical microcircuit under 1 mm² of surface (Potjans & Diesmann 2014) as a generated NIR network.
 
-    python examples/microcircuit.py [--scale 0.1] [--seconds 1] [--background poisson|dc]
+    python examples/microcircuit.py [--scale 0.1] [--seconds 1] [--background poisson|dc] [--json FILE]
 
 Eight populations of leaky integrate-and-fire neurons with exponential synaptic currents, in mV, pA and
 seconds, membrane relative to rest. At a scale s < 1 neurons and in-degrees are s times those of the model,
 weights grow by 1/√s, and a constant current keeps the mean input (van Albada, Helias & Diesmann 2015).
 Differences from the paper: no refractory period of 2 ms (NIR has none), one delay per sending neuron instead
-of one per synapse, all membranes start at rest, no thalamic input. Numbers: Cereb. Cortex 24:785, table 5.
+of one per synapse, no thalamic input; membranes start at rest, with a constant background from events in
+step 0 that spread them. Numbers: Cereb. Cortex 24:785, table 5.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import resource
 import time
+from pathlib import Path
 
 import nir
 import numpy as np
@@ -42,6 +46,8 @@ BACKGROUND_HZ, DT = 8.0, 1e-4
 TAU_MEM, TAU_SYN, CAPACITY = 10e-3, 0.5e-3, 250.0  # s, s, pF
 THRESHOLD = 15.0  # mV above rest and reset
 WEIGHT, SPREAD, INHIBITION = 87.8, 0.1, -4.0  # pA, relative standard deviation, times the excitatory
+START = 7.0, 10.0  # mV above rest, mean and standard deviation of the membranes at the start
+POTENTIAL = 0.15  # mV, peak of the potential of one synapse
 DELAY = {"E": (1.5e-3, 0.75e-3), "I": (0.8e-3, 0.4e-3)}  # s, mean and standard deviation by the source
 
 
@@ -145,46 +151,109 @@ def poisson(scale: float, seconds: float, rng: np.random.Generator) -> Spikes:
     )
 
 
+def kick(scale: float, seconds: float, rng: np.random.Generator) -> Spikes:
+    """Background events in step 0 alone, as many as spread the membranes: from rest a small network with a
+    constant background would stay silent for ever, for most of its mean input is inhibition."""
+    n = int(np.maximum(np.round(NEURONS * scale).astype(int), 1).sum())
+    height = np.clip(rng.normal(*START, n), 0, THRESHOLD)
+    value = np.round(height / POTENTIAL * np.sqrt(scale)).astype(np.int32)
+    hit = np.flatnonzero(value).astype(np.int32)
+    return Spikes(np.zeros(len(hit)), hit, np.array([0, len(hit)]), n, seconds, value[hit])
+
+
+def memory(scale: float, seconds: float, background: str) -> float:
+    """Bytes that a run takes at most, about: synapses as drawn and as lowered, events of the background."""
+    count = np.round(synapses() * scale * scale)
+    kept, drawing = 14 * count.sum(), 24 * count.max()
+    events = 0.0
+    if background == "poisson":
+        events = 60 * seconds * BACKGROUND_HZ * scale * scale * float(NEURONS @ BACKGROUND)
+    return float(0.3e9 + kept + max(drawing, events))
+
+
+def free() -> float:
+    """Bytes of memory that are free here; without an answer from the system as many as one likes."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return float("inf")
+    known = [float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
+    return known[0] if known else float("inf")
+
+
 def rates(
     scale: float, seconds: float, background: str, rng: np.random.Generator, settle: float = 0.2
-) -> tuple[np.ndarray, int]:
-    """Mean rate [Hz] of every population after ``settle`` seconds, and the number of synapses."""
+) -> tuple[np.ndarray, int, float]:
+    """Mean rate [Hz] of every population after ``settle`` seconds, the number of synapses, and the seconds of
+    CPU that the run itself took."""
     from nirbridge_reference import Reference
 
     graph = microcircuit(scale, rng, background)
     total = sum(len(node.weight.values) for name, node in graph.nodes.items() if "_" in name)
     program = Reference(threads=1).compile(graph)
-    if background == "poisson":
-        events = poisson(scale, seconds, rng)
-    else:
-        size = int(np.maximum(np.round(NEURONS * scale), 1).sum())
-        events = Spikes(np.zeros(0), np.zeros(0, np.int32), np.zeros(2, np.int64), size, seconds)
+    events = (poisson if background == "poisson" else kick)(scale, seconds, rng)
+    began = time.process_time()
     recording = program.run(events, record=NAMES)
+    ran = time.process_time() - began
     found = [
         np.sum(recording.spikes[name].times >= settle) / recording.spikes[name].n_units / (seconds - settle)
         for name in NAMES
     ]
-    return np.array(found), total
+    return np.array(found), total, ran
+
+
+def _scale(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
+    return value
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scale", type=float, choices=(0.01, 0.05, 0.1, 1.0), default=0.1)
+    parser.add_argument("--scale", type=_scale, default=0.1)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--background", choices=("poisson", "dc"), default="poisson")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    scale, seconds, background = options.scale, options.seconds, options.background
+    if seconds <= 0.2:
+        parser.error(f"--seconds {seconds:g}: the first 0.2 s are left out, give more")
+    needed, here = memory(scale, seconds, background), free()
+    if needed > here:
+        parser.error(
+            f"scale {scale:g} for {seconds:g} s with {background} background takes about "
+            f"{needed / 2**30:.1f} GiB, {here / 2**30:.1f} GiB are free; give a smaller --scale, fewer "
+            "--seconds"
+            + (f" or --background dc ({memory(scale, seconds, 'dc') / 2**30:.1f} GiB)" * (background != "dc"))
+        )
     began = time.process_time()
-    found, total = rates(
-        options.scale, options.seconds, options.background, np.random.default_rng(options.seed)
-    )
+    found, total, ran = rates(scale, seconds, background, np.random.default_rng(options.seed))
+    cpu = time.process_time() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    neurons = int(np.round(NEURONS * scale).sum())
     print(
-        f"scale {options.scale:g}: {int(np.round(NEURONS * options.scale).sum())} neurons, {total} synapses, "
-        f"{options.background} background, {options.seconds:g} s, {time.process_time() - began:.1f} s of CPU"
+        f"scale {scale:g}: {neurons} neurons, {total} synapses, {background} background, {seconds:g} s, "
+        f"{cpu:.1f} s of CPU ({ran:.1f} s for the run itself), {peak:.0f} MB"
     )
     print("population  here [Hz]  published [Hz]")
-    for name, here, published in zip(NAMES, found, PUBLISHED_HZ, strict=True):
-        print(f"{name:10s}  {here:9.2f}  {published:14.2f}")
+    for name, rate, published in zip(NAMES, found, PUBLISHED_HZ, strict=True):
+        print(f"{name:10s}  {rate:9.2f}  {published:14.2f}")
+    if options.json is not None:
+        row = {
+            "scale": scale,
+            "background": background,
+            "seconds": seconds,
+            "neurons": neurons,
+            "synapses": total,
+            "cpu_s": round(cpu, 2),
+            "run_cpu_s": round(ran, 2),
+            "peak_mb": round(peak),
+            "estimated_mb": round(needed / 1e6),
+            "rates_hz": {name: round(float(x), 3) for name, x in zip(NAMES, found, strict=True)},
+        }
+        options.json.write_text(json.dumps(row) + "\n")
 
 
 if __name__ == "__main__":

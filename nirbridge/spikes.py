@@ -94,7 +94,7 @@ class Spikes:
             raise _bad(
                 f"spike units lie in [{self.units.min()}, {self.units.max()}], expected [0, {self.n_units})"
             )
-        falls = np.diff(self.times) < 0
+        falls = self.times[1:] < self.times[:-1]
         starts = offsets[1:-1]
         falls[starts[(starts > 0) & (starts < n)] - 1] = False
         if falls.any():
@@ -128,12 +128,15 @@ class Spikes:
         if index.dtype == bool:
             index = np.flatnonzero(index)
         index = index.astype(np.int64)
-        lengths = np.diff(self.offsets)[index]
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        within = np.arange(offsets[-1], dtype=np.int64) - np.repeat(offsets[:-1], lengths)
-        take = np.repeat(self.offsets[:-1][index], lengths) + within
-        values = None if self.values is None else self.values[take]
-        return Spikes(self.times[take], self.units[take], offsets, self.n_units, self.duration, values)
+        first, last = self.offsets[:-1][index], self.offsets[1:][index]
+        offsets = np.concatenate([[0], np.cumsum(last - first)]).astype(np.int64)
+        pieces = [slice(None, 0), *map(slice, first.tolist(), last.tolist())]
+
+        def taken(array: NDArray[Any]) -> NDArray[Any]:  # by slices: an index for every spike is 8 bytes more
+            return np.concatenate([array[piece] for piece in pieces])
+
+        values = None if self.values is None else taken(self.values)
+        return Spikes(taken(self.times), taken(self.units), offsets, self.n_units, self.duration, values)
 
     def with_units(self, n_units: int) -> Spikes:
         """The same spikes over ``n_units`` channels; raises `BadInput` if a unit lies beyond."""

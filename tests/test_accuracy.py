@@ -9,6 +9,7 @@ import pytest
 
 from nirbridge.evaluate import compare, demo, run, train
 from nirbridge.io.datasets import read_dataset
+from nirbridge.io.yin_yang import yin_yang
 from nirbridge.plugins import parse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,3 +58,21 @@ def test_int8_on_loihi2_costs_spoken_digits_at_most_a_point(digits, file):
     shown = f"reference {reference.accuracy:.3f}, loihi2 {chip.accuracy:.3f}, {change}"
     assert abs(chip.accuracy - reference.accuracy) <= 0.01, shown
     assert change.n == len(data) and change.change == change.gained - change.lost, shown
+
+
+@pytest.mark.slow
+def test_yin_yang_on_a_grid(tmp_path):
+    trained = train(ROOT / "examples" / "yin_yang_grid.toml", out=tmp_path / "yin-yang.nir")
+    assert run(trained.graph, parse("targets", "reference"), yin_yang("test", 1000)).accuracy >= 0.95
+
+
+@pytest.mark.slow
+def test_tactile_letters_beat_a_linear_model_on_time_bins(tmp_path):
+    """A linear model reaches .963 there (benchmarks/counts_baseline.py)."""
+    valid = DATA / "braille_valid.h5"
+    if not valid.exists():
+        pytest.skip(f"no {valid.name} in the folder that NIRBRIDGE_DATA names")
+    overrides = [f'data.train="{DATA / "braille_train.h5"}"', f'data.valid="{valid}"']
+    trained = train(ROOT / "examples" / "tactile.toml", out=tmp_path / "tactile.nir", overrides=overrides)
+    data = read_dataset(valid, n_units=24)
+    assert run(trained.graph, parse("targets", "reference"), data).accuracy > 0.963

@@ -29,9 +29,9 @@ class Agreement:
 class Divergence:
     """The first spike that differs: of the first sample that differs, the earliest step, in execution order.
 
-    step counts model steps with the target's lag removed. v, threshold: membrane before the spike
-    test where it is known (traces hold it after reset), in units of the threshold (V/θ);
-    ``spiked`` says who spiked: "first" (missing here) or "second" (extra here).
+    step counts model steps with the target's lag removed. v: membrane before the spike test where it is
+    known (traces hold it after reset: a side that spiked and has v < 1 shows that), in units of the threshold
+    (V/θ); ``spiked`` says who spiked: "first" (missing here) or "second" (extra here).
     """
 
     sample: int

@@ -27,6 +27,14 @@ def command(
         list[str] | None,
         typer.Option("--target", "-t", metavar="NAME:OPT=VAL,..", help="A further target; repeat it."),
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against",
+            metavar="FLOAT.nir",
+            help="The first target runs this graph: the one before a training for integers.",
+        ),
+    ] = None,
     semantics: Annotated[
         str | None,
         typer.Option(
@@ -47,7 +55,7 @@ def command(
     quiet: Quiet = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Compare one graph on several targets.
+    """Compare one graph on several targets, or with the graph that it was trained from.
 
     The table shows accuracy, spikes that agree, the first difference, energy and latency. With
     --semantics snntorch,norse,lava-dl it shows instead where those frameworks' readings of the file
@@ -63,11 +71,11 @@ def command(
 
     out = Output(json, quiet)
     outputs = check_endings(output or [])
-    if semantics is not None and (targets or target):
+    if semantics is not None and (targets or target or against):
         raise UsageError(
-            "--semantics compares readings on the reference, it takes no targets beside it",
+            "--semantics compares readings on the reference, it takes no targets and no other graph",
             code="NB700",
-            fix="leave --targets and --target out",
+            fix="leave --targets, --target and --against out",
         )
     chosen = targets_of(targets, list(target or []))
     if not chosen and semantics is None:
@@ -76,19 +84,31 @@ def command(
             code="NB700",
             fix="name some: --targets reference,loihi2 (nirbridge plugins)",
         )
+    if against is not None and len(chosen) < 2:
+        raise UsageError(
+            f"--against {against}: the first target runs it, and no other target is named for {file}",
+            code="NB700",
+            fix="name two: --targets reference,loihi2",
+        )
     graph = graph_of(out, file, dt, unit)
+    other = None
+    if against is not None:
+        other = graph_of(out, against, dt, unit)
+        chosen[0] = (f"{chosen[0][0]} ({against.name})", chosen[0][1])
     if semantics is not None:
         chosen = readings_of(semantics, graph)
     options = {
         "targets": [spec for spec, _ in chosen],
+        "against": None if against is None else str(against),
         "samples": samples,
         "batch": batch,
         "dt": dt,
         "unit": unit,
     }
-    provenance = Provenance("compare", context.obj, options, [file, data])
+    files = [file, data, *([] if against is None else [against])]
+    provenance = Provenance("compare", context.obj, options, files)
     loaded = data_of(data, graph, samples)
-    with about(file, data), out.progress("comparing", len(loaded) * len(chosen)) as progress:
+    with about(*files), out.progress("comparing", len(loaded) * len(chosen)) as progress:
         seen: dict[str, int] = {}
 
         def step(spec: str, done: int, total: int) -> None:
@@ -104,6 +124,7 @@ def command(
             progress=step,
             commands=(command_line(context.obj),),
             leave_out=semantics is not None,
+            against=other,
         )
     if not dry_run:
         for path in outputs:

@@ -228,14 +228,13 @@ def targets_of(listed: str | None, single: list[str]) -> list[tuple[str, Target]
 def data_of(path: Path, graph: NIRGraph, samples: int | None) -> Dataset:
     """The first samples of a data set, with as many channels as the graph has inputs.
 
-    Images become spikes as the graph of a rate-coded ANN says.
+    Images become spikes as the graph says.
     """
-    from nirbridge.ann import encoding_in
     from nirbridge.io.datasets import read_dataset
-    from nirbridge.io.images import encoded, holds_images
+    from nirbridge.io.images import encoded, holds_images, image_code
 
     with about(path):
-        if holds_images(path) and encoding_in(graph) is not None:
+        if holds_images(path) and image_code(graph) is not None:
             return encoded(path, graph, samples)
         return read_dataset(path, n_units=input_size(graph)).head(samples)
 

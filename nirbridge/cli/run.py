@@ -168,7 +168,7 @@ def _populations(graph: Any) -> Any:
 
 
 def _show(console: Console, value: dict[str, Any], *, profile: bool) -> None:
-    from nirbridge.report.numbers import interval, per_text, share
+    from nirbridge.report.numbers import interval, per_text, share, unknown
 
     cost = value["cost"]
     facts: list[tuple[str, str]] = [("target", value["target"]), ("samples", str(value["n_samples"]))]
@@ -184,7 +184,7 @@ def _show(console: Console, value: dict[str, Any], *, profile: bool) -> None:
     for name in ("energy", "latency"):
         total = cost[name]
         if total is None:
-            facts.append((name, "unknown: no basis for a figure"))
+            facts.append((name, unknown(cost, name)))
             continue
         scope = f", {cost['scope']}" if name == "energy" else ""
         extrapolated = ", extrapolated" if cost["extrapolated"] else ""
@@ -195,6 +195,9 @@ def _show(console: Console, value: dict[str, Any], *, profile: bool) -> None:
                 f"{total['basis']}: {total['source']}{extrapolated}",
             )
         )
+    if cost["bands"]:
+        errors = ", ".join(f"{band['quantity']} ±{band['error_pct']:g} %" for band in cost["bands"])
+        facts.append(("bands", f"{errors}; {cost['bands'][0]['basis']}: {cost['bands'][0]['source']}"))
     if cost["static_share"] is not None and cost["static_share"] > 0.5:
         facts.append(("static share", f"{100 * cost['static_share']:.0f} %: time and idle policy decide"))
     for late in cost["overruns"]:

@@ -4,9 +4,10 @@ from nirbridge.cost.coefficients import Check, Coefficients, load, load_file
 from nirbridge.cost.corners import Interval, over_corners, worst_basis
 from nirbridge.cost.residuals import residual
 from nirbridge.cost.totals import total_of, weakest_term
-from nirbridge.cost.types import Basis, Cost, Residual, Term, Total
+from nirbridge.cost.types import Band, Basis, Cost, Residual, Term, Total
 
 __all__ = [
+    "Band",
     "Basis",
     "Check",
     "Coefficients",

@@ -67,13 +67,24 @@ class Residual:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """How far a fitted model was from a published row that its fit had not seen: at most ±``error_pct``."""
+
+    quantity: str
+    error_pct: float
+    basis: Basis
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """Energy and latency of one run. ``energy`` is None where no basis for a figure exists.
 
     scope: what the energy covers; scenario: the choices it stands on, by name;
     batch: samples per batch; ticks: time steps executed per sample; tick_s: seconds per tick;
     extrapolated: outside the range of the rows that the model was fitted to. overruns: work that did not
-    fit its tick, a sentence each; results are computed as if it had.
+    fit its tick, a sentence each; results are computed as if it had. bands: of the fits behind the model,
+    by quantity.
     """
 
     target: str
@@ -90,6 +101,7 @@ class Cost:
     residuals: tuple[Residual, ...] = ()
     notes: tuple[str, ...] = ()
     overruns: tuple[str, ...] = ()
+    bands: tuple[Band, ...] = ()
 
     @property
     def static_share(self) -> float | None:

@@ -4,8 +4,10 @@ from nirbridge.data.blend import Blend
 from nirbridge.data.channel_shift import ChannelShift
 from nirbridge.data.dataset import Augmentation, Dataset
 from nirbridge.data.drop import Drop
+from nirbridge.data.hold_out import hold_out
 from nirbridge.data.images import Images
 from nirbridge.data.jitter import Jitter
+from nirbridge.data.latency import Latency
 from nirbridge.data.neighbour_swap import NeighbourSwap
 from nirbridge.data.time_stretch import TimeStretch
 
@@ -17,6 +19,8 @@ __all__ = [
     "Drop",
     "Images",
     "Jitter",
+    "Latency",
     "NeighbourSwap",
     "TimeStretch",
+    "hold_out",
 ]

@@ -27,6 +27,7 @@ from nirbridge.data import Dataset
 from nirbridge.errors import Unsupported
 from nirbridge.evaluate.beside import beside
 from nirbridge.evaluate.drawing import membrane, rasters
+from nirbridge.evaluate.partners import check_partners, named_like
 from nirbridge.evaluate.running import Run, fit_duration, run
 from nirbridge.evaluate.summary import data_summary, graph_summary, verdict
 from nirbridge.graph import read_metadata
@@ -62,15 +63,20 @@ def compare(
     progress: Progress | None = None,
     commands: Sequence[str] = (),
     leave_out: bool = False,
+    against: nir.NIRGraph | None = None,
 ) -> Report:
     """Run the graph on every target and hold each against the first, spike by spike.
 
-    targets: (text that names it, target). leave_out: a target, not the first, that cannot take the graph
+    targets: (text that names it, target). against: what the first target runs instead, such as the float
+    network that this one was trained from. leave_out: a target, not the first, that cannot take the graph
     is listed in `Report.refused` and the others run. The reference also runs every lowered graph, so that
     quantisation and arithmetic are told apart. progress: (target, samples done, samples). Raises
     `Unsupported` (NB202) where a spiking node of one side has no partner on the other.
     """
     spiking = _spiking(graph)
+    if against is not None:
+        against = named_like(against, graph)
+        check_partners(graph, against)
     refused: dict[str, list[dict[str, Any]]] = {}
     if leave_out:
         for spec, target in targets[1:]:
@@ -79,7 +85,7 @@ def compare(
                 refused[spec] = [f.as_dict() for f in errors]
         targets = [item for item in targets if item[0] not in refused]
     sides = [
-        _side(spec, target, graph, data, spiking, batch, progress, as_is=at == 0)
+        _side(spec, target, (at == 0 and against) or graph, data, spiking, batch, progress, as_is=at == 0)
         for at, (spec, target) in enumerate(targets)
     ]
     first = sides[0]
@@ -146,12 +152,14 @@ def _side(
     as_is: bool,
 ) -> Side:
     lowered, passes, steps = (graph, (), []) if as_is else applied(target.passes(graph), graph)
+    if set(spiking) != set(_spiking(lowered)):
+        lowered = named_like(lowered, graph)
     unpaired = set(spiking) ^ set(_spiking(lowered))
     if unpaired:
         raise Unsupported(
             f"target '{spec}': spiking node '{min(unpaired)}' has no partner after its passes",
             code="NB202",
-            fix="a pass must keep the names of spiking nodes",
+            fix="a pass must keep the names of spiking nodes, or note them in metadata['nirbridge_from']",
         )
     weights = [
         histogram(name, spec, before.nodes[name], after.nodes[name])

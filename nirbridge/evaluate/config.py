@@ -34,9 +34,11 @@ class GraphSection(_Strict):
     """Where training starts: a file, or a stack of layers with normal weights (`graph.stack.layered`).
 
     tau_mem, tau_syn, dt in seconds; dt is needed for a generated start and may not contradict a file's.
-    output: ``spikes`` generates a read-out that spikes, one step a hop, with weights N(mean, sd)/√sources and
-    that form's own means (`graph.spiking_stack`), as first-spike training needs it.
-    delay_line: between input and first layer; its branches share input_mean and input_sd.
+    output: ``spikes`` generates a read-out that spikes, as first-spike training needs it. For trainers whose
+    spikes take a step a hop (``spinnaker2``) weights are then N(mean, sd)/√sources with that form's own means
+    (`graph.spiking_stack`); ``eventprop`` delivers at once and starts from N(mean, sd) as for ``values``.
+    tau_shape: of gamma distributions around tau_mem and tau_syn, from which hidden neurons draw theirs;
+    without it all are equal. delay_line: between input and first layer; its branches share input_mean and input_sd.
     """
 
     file: Path | None = None
@@ -46,6 +48,7 @@ class GraphSection(_Strict):
     recurrent: bool = False
     tau_mem: float = Field(default=0.02, ge=1e-6, le=1e3)
     tau_syn: float = Field(default=0.005, ge=1e-6, le=1e3)
+    tau_shape: float | None = Field(default=None, gt=0, le=1e6)
     threshold: float = Field(default=1.0, gt=0)
     input_mean: float = 0.03
     input_sd: float = Field(default=0.01, ge=0)
@@ -61,7 +64,10 @@ class DataSection(_Strict):
     """Data files, the length of every sample [s], the number of inputs, augmentation.
 
     A file, or ``yin-yang:SPLIT:N`` for N generated samples of the split train, validation or test;
-    ``yin-yang:SPLIT:N:T`` puts them on T steps of 1 ms, the largest value first.
+    ``yin-yang:SPLIT:N:T`` puts them on T steps of 1 ms, the largest value first. latency: files hold images,
+    whose values in [0, 1] fire once each within so many seconds (`nirbridge.data.Latency`). groups: what of
+    an HDF5 file tells samples apart. hold_out: so many last samples of train, or those of the listed groups,
+    validate in place of valid and are not trained on: to choose options by.
     Relative paths are taken from the configuration's folder, then from the current one. How training
     samples are varied, in this order, each off at 0 (see `nirbridge.data`): blend, share of samples mixed
     with another of their class; stretch, of the time by at most this share; shift, by U{−shift … shift}
@@ -73,6 +79,9 @@ class DataSection(_Strict):
     valid: str | None = None
     duration: float | None = Field(default=None, gt=0, le=1e4)
     inputs: int | None = Field(default=None, gt=0, le=10_000_000)
+    latency: float | None = Field(default=None, gt=0, le=1e4)
+    groups: Literal["speaker", "take"] = "speaker"
+    hold_out: Annotated[int, Field(gt=0)] | Annotated[list[int], Field(min_length=1)] | None = None
     blend: float = Field(default=0, ge=0, le=1)
     stretch: float = Field(default=0, ge=0, lt=1)
     shift: int = Field(default=0, ge=0)

@@ -139,11 +139,11 @@ def _trials(config: Config, folder: Path) -> Iterator[tuple[Config, dict[str, An
                 code="NB515",
                 fix="use data whose samples carry a group, such as a speaker",
             )
-    elif config.data.valid is None:
+    elif config.data.valid is None and config.data.hold_out is None:
         raise BadInput(
             "[data] valid is missing: a sweep needs samples to test on",
             code="NB515",
-            fix='give valid, or leave_out = "groups" in section [sweep]',
+            fix='give valid or hold_out, or leave_out = "groups" in section [sweep]',
         )
     each = [(values, seed) for values in points for seed in seeds]
     for one, (values, _) in zip(checked, each, strict=True):
@@ -156,7 +156,7 @@ def _pooled(config: Config, folder: Path) -> Dataset:
     train, valid = data_of(config, folder)
     parts = [train, *([] if valid is None else [valid])]
     for name in config.sweep.files:
-        more = loaded(name, folder, train.spikes.n_units)
+        more = loaded(name, folder, config.data, train.spikes.n_units)
         parts.append(more.with_spikes(more.spikes.with_duration(train.spikes.duration)[0]))
     for part in parts:
         if part.groups is None or part.labels is None:

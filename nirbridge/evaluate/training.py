@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import nir
 import numpy as np
@@ -19,9 +19,12 @@ from nirbridge.data import (
     Dataset,
     Drop,
     Jitter,
+    Latency,
     NeighbourSwap,
     TimeStretch,
+    hold_out,
 )
+from nirbridge.data.latency import with_latency
 from nirbridge.errors import BadInput, UsageError, raise_on_errors
 from nirbridge.evaluate.config import Config, DataSection, read_config, trainer_of
 from nirbridge.evaluate.epochs import epochs_of, with_log
@@ -30,7 +33,8 @@ from nirbridge.graph.spiking_stack import spiking_stack
 from nirbridge.graph.stack import layered
 from nirbridge.io import read_graph
 from nirbridge.io.datasets import read_dataset
-from nirbridge.protocols import TrainStats
+from nirbridge.io.images import read_images
+from nirbridge.protocols import Trainer, TrainStats
 from nirbridge.semantics import Semantics, with_dt, with_semantics
 from nirbridge.validate import validate
 
@@ -40,6 +44,23 @@ class Forecasting(Protocol):
     """A trainer that can say how many bytes a training will take at its peak."""
 
     def memory(self, graph: nir.NIRGraph, data: Dataset, validation: Dataset | None = None) -> int: ...
+
+
+@runtime_checkable
+class Stepping(Protocol):
+    """A trainer that says how many steps a spike takes to the next layer in the starts made for it.
+
+    0: as soon as it is sent; 1: a step a hop.
+    """
+
+    feedforward_delay: ClassVar[Literal[0, 1]]
+
+
+@runtime_checkable
+class Filing(Protocol):
+    """A trainer with options that name files: ``beside`` takes relative ones from a folder that has them."""
+
+    def beside(self, folder: Path) -> Trainer: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -130,8 +151,9 @@ def fit(
 ) -> Trained:
     """As `train_config`, on data that are loaded already."""
     trainer = trainer_of(config)
+    trainer = trainer.beside(folder) if isinstance(trainer, Filing) else trainer
     rng = np.random.default_rng(config.run.seed)
-    graph = _graph(config, folder, data, rng)
+    graph = _graph(config, folder, data, rng, late=_late(trainer))
     if checkpoint is not None and not resume:
         checkpoint.unlink(missing_ok=True)
     if on_memory is not None and isinstance(trainer, Forecasting):
@@ -144,6 +166,8 @@ def fit(
     if metadata is not None:
         summary["seed"] = config.run.seed
         trained = write_metadata(trained, metadata.model_copy(update={"training": summary}))
+    if config.data.latency is not None:
+        trained = with_latency(trained, Latency(span=config.data.latency))
     raise_on_errors(validate(trained), "the trained graph")
     return Trained(graph=trained, seconds=time.perf_counter() - began, curve=curve, config=config)
 
@@ -151,10 +175,11 @@ def fit(
 def data_of(config: Config, folder: Path) -> tuple[Dataset, Dataset | None]:
     """The data that a configuration names, with its augmentations on those to train with.
 
-    Raises `BadInput` as `read_dataset` does, and (NB703) for options that do not fit the data.
+    Raises `BadInput` as `read_dataset`, `read_images` and `hold_out` do, and (NB703) for options that do not
+    fit the data.
     """
     section = config.data
-    train = loaded(section.train, folder, section.inputs)
+    train = loaded(section.train, folder, section, section.inputs)
     duration = section.duration or train.spikes.duration
     train = train.with_spikes(train.spikes.with_duration(duration)[0])
     if section.shift >= train.spikes.n_units:
@@ -164,9 +189,11 @@ def data_of(config: Config, folder: Path) -> tuple[Dataset, Dataset | None]:
             fix="shift by fewer channels than there are",
         )
     train = replace(train, augmentations=_augmentations(section))
+    if section.hold_out is not None:
+        return hold_out(train, section.hold_out)
     if section.valid is None:
         return train, None
-    valid = loaded(section.valid, folder, section.inputs or train.spikes.n_units)
+    valid = loaded(section.valid, folder, section, section.inputs or train.spikes.n_units)
     return train, valid.with_spikes(valid.spikes.with_duration(duration)[0])
 
 
@@ -183,8 +210,8 @@ def _augmentations(section: DataSection) -> tuple[Augmentation, ...]:
     return tuple(augmentation for strength, augmentation in found if strength)
 
 
-def loaded(name: str, folder: Path, inputs: int | None) -> Dataset:
-    """A data set as section [data] names it: a file, or generated samples of Yin-Yang."""
+def loaded(name: str, folder: Path, section: DataSection, inputs: int | None) -> Dataset:
+    """A data set as section [data] names it: a file of spikes or images, or generated samples of Yin-Yang."""
     if name.startswith("yin-yang:"):
         from nirbridge.io.yin_yang import yin_yang, yin_yang_steps
 
@@ -200,13 +227,21 @@ def loaded(name: str, folder: Path, inputs: int | None) -> Dataset:
                 fix="leave inputs out",
             )
         return data
-    for path in (folder / name, Path(name)):
-        if path.is_file():
-            return read_dataset(path, n_units=inputs)
-    return read_dataset(folder / name, n_units=inputs)
+    path = next((path for path in (folder / name, Path(name)) if path.is_file()), folder / name)
+    if section.latency is None:
+        return read_dataset(path, n_units=inputs, groups=section.groups)
+    images = read_images(path)
+    spikes = Latency(span=section.latency).spikes(images)
+    spikes = spikes if inputs is None else spikes.with_units(inputs)
+    return Dataset(spikes, images.labels, images.classes, source=str(path))
 
 
-def _graph(config: Config, folder: Path, data: Dataset, rng: Generator) -> nir.NIRGraph:
+def _late(trainer: Trainer) -> bool:
+    """Whether spikes take a step a hop in a start with a read-out that spikes."""
+    return not isinstance(trainer, Stepping) or trainer.feedforward_delay == 1
+
+
+def _graph(config: Config, folder: Path, data: Dataset, rng: Generator, *, late: bool) -> nir.NIRGraph:
     section = config.graph
     if section.file is not None:
         path = folder / section.file if (folder / section.file).is_file() else section.file
@@ -221,14 +256,22 @@ def _graph(config: Config, folder: Path, data: Dataset, rng: Generator) -> nir.N
         )
     names = set(type(section).model_fields) - {"file", "dt", "hidden", "output", "delay_line"}
     line = section.delay_line
-    if line is not None and (section.output == "spikes" or line.step < section.dt):
+    late = late and section.output == "spikes"
+    if line is not None and (late or line.step < section.dt):
         raise BadInput(
             f"[graph] delay_line with a step of {line.step:g} s, dt {section.dt:g} s and output "
-            f"'{section.output}', expected a step of at least dt in front of a read-out of values",
+            f"'{section.output}', expected a step of at least dt, and no read-out of spikes where they take "
+            "a step a hop",
             code="NB703",
             fix='use a step of whole time steps and output = "values"',
         )
-    if section.output == "spikes":
+    if late and section.tau_shape is not None:
+        raise BadInput(
+            "[graph] tau_shape with a read-out of spikes that take a step a hop",
+            code="NB703",
+            fix="leave tau_shape out",
+        )
+    if late:
         graph = spiking_stack(
             inputs=data.spikes.n_units,
             hidden=section.hidden,
@@ -245,6 +288,7 @@ def _graph(config: Config, folder: Path, data: Dataset, rng: Generator) -> nir.N
         dt=section.dt,
         rng=rng,
         delay_line=None if line is None else (line.copies, line.step),
+        spiking=section.output == "spikes",
         **{name: getattr(section, name) for name in names},
     )
     return with_semantics(graph, Semantics(dt=section.dt, decay="exact"))

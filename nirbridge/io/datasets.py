@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from nirbridge.data import Dataset
 from nirbridge.errors import BadInput, UsageError
@@ -18,10 +19,12 @@ def read_dataset(
     duration: float | None = None,
     max_bytes: int = MAX_BYTES,
     node: str | None = None,
+    groups: Literal["speaker", "take"] = "speaker",
 ) -> Dataset:
     """Read labelled spikes. ``n_units``: channels; ``duration``: seconds of every sample.
 
-    ``node``: the node of a recording (``.nir``) that holds the spikes of several.
+    ``node``: the node of a recording (``.nir``) that holds the spikes of several. ``groups``: what of an
+    HDF5 file becomes the samples' groups; the other formats have but one kind.
 
     Where they are None the file says them, or they follow from its spikes (the largest unit + 1;
     the smallest multiple of 1 ms above the largest time). Files may hold the spikes of a sample in
@@ -47,7 +50,7 @@ def read_dataset(
         return read_npz(path, n_units=n_units, duration=duration, max_bytes=max_bytes)
     from nirbridge.io.shd import read_shd
 
-    return read_shd(path, n_units=n_units, duration=duration, max_bytes=max_bytes)
+    return read_shd(path, n_units=n_units, duration=duration, max_bytes=max_bytes, groups=groups)
 
 
 def write_dataset(

@@ -10,8 +10,9 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.ann import encoding_in
-from nirbridge.data import Dataset, Images
+from nirbridge.ann import Encoding, encoding_in
+from nirbridge.data import Dataset, Images, Latency
+from nirbridge.data.latency import latency_in
 from nirbridge.errors import BadInput
 from nirbridge.io.npz import BROKEN, npz_arrays, one_number
 from nirbridge.io.spike_arrays import MAX_BYTES, refused
@@ -68,33 +69,39 @@ def holds_images(path: Path) -> bool:
         return False
 
 
+def image_code(graph: nir.NIRGraph) -> Encoding | Latency | None:
+    """How a graph takes images, a rate or a latency code, as its metadata say; None where they do not."""
+    return encoding_in(graph) or latency_in(graph)
+
+
 def encoded(path: Path, graph: nir.NIRGraph, samples: int | None = None) -> Dataset:
-    """The first samples of a file of images, as the spikes that a rate-coded graph takes.
+    """The first samples of a file of images, as the spikes that the graph takes.
 
     Raises `BadInput` (NB513) for a graph whose metadata do not say how it takes images, for samples of
     another shape and for more than 2^27 spikes, and what `read_images` raises.
     """
-    encoding = encoding_in(graph)
+    code = image_code(graph)
     ports = [node for node in graph.nodes.values() if isinstance(node, nir.Input)]
-    if encoding is None or len(ports) != 1:
+    if code is None or len(ports) != 1:
         raise refused(
             path,
             "holds images, and the graph's metadata do not say how it takes them",
             code="NB513",
-            fix="give spikes, or a graph that nirbridge made from an ANN",
+            fix="give spikes, or a graph that nirbridge made from an ANN or trained on images",
         )
     shape = tuple(int(n) for n in ports[0].input_type["input"])
     images = read_images(path).head(samples).shaped(shape)
-    spikes = int(np.count_nonzero(images.x)) * encoding.steps
+    steps = code.steps if isinstance(code, Encoding) else 1
+    spikes = int(np.count_nonzero(images.x)) * steps
     if spikes > MAX_SPIKES:
         raise refused(
             path,
-            f"{len(images)} images of {encoding.steps} steps are up to {spikes} spikes, expected at most "
+            f"{len(images)} images of {steps} steps are up to {spikes} spikes, expected at most "
             f"{MAX_SPIKES} at once",
             code="NB513",
             fix=f"take fewer, such as -n {max(1, len(images) * MAX_SPIKES // spikes)}",
         )
-    return Dataset(encoding.spikes(images), images.labels, images.classes, source=str(path))
+    return Dataset(code.spikes(images), images.labels, images.classes, source=str(path))
 
 
 def _scale(array: NDArray[Any] | None, dtype: np.dtype[Any], path: Path) -> float:

@@ -33,7 +33,8 @@ def write_graph(path: Path, graph: nir.NIRGraph) -> None:
     Folded delays are written as the Delay nodes that they stand for, so that every reader sees them.
     A Conv without ``input_shape`` gets the one that follows from the edges. Raises `BadInput` for
     what no NIR file can hold: names (NB012), missing fields (NB102), other node types (NB101),
-    edges to absent nodes (NB104), arrays of other things than numbers (NB127), metadata (NB405).
+    edges to absent nodes (NB104), arrays of other things than numbers (NB127), sparse weights
+    too large for a dense array (NB128), metadata (NB405).
     """
     path = Path(path)
     graph = lower(graph) if is_folded(graph) else graph
@@ -71,10 +72,20 @@ def _node_obstacles(name: str, node: nir.NIRNode) -> list[Finding]:
     for key, value in field_values(node):
         if value is None and key in FIELDS[kind].required:
             findings.append(found("NB102", "error", name, kind, f"field '{key}' is missing"))
-        elif value is not None and not isinstance(value, str) and np.asarray(value).dtype.kind not in "biuf":
-            what = f"{key} holds {np.asarray(value).dtype}, expected numbers"
-            findings.append(found("NB127", "error", name, kind, what, "store plain integers or floats"))
+        elif value is not None and not isinstance(value, str):
+            findings += _array_obstacle(name, kind, key, value)
     return findings
+
+
+def _array_obstacle(name: str, kind: str, key: str, value: Any) -> list[Finding]:
+    try:
+        array = np.asarray(value)
+    except BadInput as error:  # a sparse weight in memory that is too large for a dense one
+        return [found(error.code, "error", name, kind, error.message, error.fix)]
+    if array.dtype.kind in "biuf":
+        return []
+    what = f"{key} holds {array.dtype}, expected numbers"
+    return [found("NB127", "error", name, kind, what, "store plain integers or floats")]
 
 
 def _metadata_obstacle(node: nir.NIRNode, name: str, kind: str) -> list[Finding]:

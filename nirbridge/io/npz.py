@@ -49,7 +49,7 @@ def read_npz(
             path,
             f"no spikes in this .npz: found {found}; expected the flat arrays times [s], units and offsets",
             code="NB507",
-            fix="write it with nirbridge.io.write_dataset, or encode images as spikes first",
+            fix="write it with nirbridge.io.write_dataset; images to train on need [data] latency",
         )
     classes = arrays.get("classes")
     if classes is not None and classes.size > MAX_CLASSES:

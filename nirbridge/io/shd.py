@@ -1,8 +1,8 @@
 """Labelled spikes in the HDF5 layout of the Spiking Heidelberg Digits, plain or gzipped.
 
 ``spikes/times`` vlen float [s], ``spikes/units`` vlen int, ``labels``, ``extra/keys`` (UTF-8 class
-names), ``extra/speaker`` (read as groups), ``extra/meta_info/duration`` [s]. Of any dtype: float16
-seconds are cast to float64 before anything is computed from them.
+names), ``extra/speaker`` or ``extra/meta_info/take`` (read as groups), ``extra/meta_info/duration`` [s]. Of
+any dtype: float16 seconds are cast to float64 before anything is computed from them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import gzip
 import io
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -26,17 +26,25 @@ from nirbridge.io.hdf5_values import Reading, load_array, load_lists, number
 from nirbridge.io.hdf5_walk import Budget, Limits, check_dataset
 from nirbridge.io.spike_arrays import MAX_BYTES, MS, SpikeArrays, refused, to_dataset
 
+Groups = Literal["speaker", "take"]
+GROUPS: dict[Groups, str] = {"speaker": "extra/speaker", "take": "extra/meta_info/take"}
 _BROKEN = (OSError, EOFError, zlib.error, RuntimeError, KeyError, ValueError, TypeError, MemoryError)
 
 
 def read_shd(
-    path: Path, *, n_units: int | None = None, duration: float | None = None, max_bytes: int = MAX_BYTES
+    path: Path,
+    *,
+    n_units: int | None = None,
+    duration: float | None = None,
+    max_bytes: int = MAX_BYTES,
+    groups: Groups = "speaker",
 ) -> Dataset:
     """Read a whole file into memory; ``.gz`` is decompressed in memory, never beyond ``max_bytes``.
 
     n_units: else the attribute ``n_units`` of ``/spikes``, else the largest unit + 1.
     duration [s]: else the attribute ``duration`` of ``/spikes``, else the smallest multiple of 1 ms
     that holds every ``extra/meta_info/duration`` and lies above every spike.
+    groups: what the samples' groups are, where the file says it.
     Raises `BadInput`: NB001 for a file that is truncated or no HDF5, NB002-NB005 for links and storage
     that lead out of it, NB007 for its size, NB009 for its chunks, NB010 and NB011 for types and filters
     that are not read, NB507 for another layout, and what `to_dataset` raises.
@@ -46,10 +54,10 @@ def read_shd(
         if path.name.lower().endswith(".gz"):
             unpacked = _decompressed(path, max_bytes)
             with h5py.File(io.BytesIO(unpacked), "r") as file:
-                arrays = _arrays(file, path, Reading(unpacked, Budget(limits)))
+                arrays = _arrays(file, path, Reading(unpacked, Budget(limits)), groups)
         else:
             with h5py.File(path, "r") as file, content_of(file) as content:
-                arrays = _arrays(file, path, Reading(content, Budget(limits)))
+                arrays = _arrays(file, path, Reading(content, Budget(limits)), groups)
     except NirbridgeError as error:
         if str(path) not in error.message:
             raise refused(path, error.message, code=error.code, fix=error.fix) from error
@@ -121,7 +129,7 @@ def _decompressed(path: Path, max_bytes: int) -> bytes:
     return content
 
 
-def _arrays(file: h5py.File, path: Path, reading: Reading) -> SpikeArrays:
+def _arrays(file: h5py.File, path: Path, reading: Reading, groups: Groups) -> SpikeArrays:
     check_heaps(file, reading.content)
     times_of, units_of = (_member(file, f"spikes/{name}", path) for name in ("times", "units"))
     if times_of is None or units_of is None:
@@ -167,7 +175,7 @@ def _arrays(file: h5py.File, path: Path, reading: Reading) -> SpikeArrays:
         units=units,
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         labels=_values(file, "labels", path, reading),
-        groups=_values(file, "extra/speaker", path, reading),
+        groups=_values(file, GROUPS[groups], path, reading),
         classes=() if keys is None else [str(key) for key in keys.reshape(-1)],
         n_units=number(group, "n_units"),
         duration=_longest(lengths, times) if stated is None else stated,

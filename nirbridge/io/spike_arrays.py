@@ -57,7 +57,7 @@ def to_dataset(
     """
     offsets = _whole(arrays.offsets, path, "offsets", "NB501")
     times = np.asarray(arrays.times, dtype=np.float64)
-    units = _whole(arrays.units, path, "units", "NB501")
+    units = arrays.units if arrays.units.dtype == np.int32 else _whole(arrays.units, path, "units", "NB501")
     _check_layout(times, units, offsets, path)
     _check_values(times, units, offsets, path)
     top = int(units.max(initial=-1)) + 1
@@ -74,12 +74,15 @@ def to_dataset(
         )
     length = _duration(times, arrays.duration, duration, path)
     values = None if arrays.values is None else _whole(arrays.values, path, "values", "NB501")
-    sample_of = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    if np.any((np.diff(times) < 0) & (np.diff(sample_of) == 0)):
+    falls = np.flatnonzero(times[1:] < times[:-1]) + 1
+    if not np.isin(falls, offsets).all():  # within a sample
+        sample_of = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
         order = np.lexsort((times, sample_of))  # stable: spikes of one time keep the file's order
         times, units = times[order], units[order]
         values = None if values is None else values[order]
-    spikes = Spikes(times, units.astype(np.int32), offsets, channels, length, _graded(values, path))
+    spikes = Spikes(
+        times, units.astype(np.int32, copy=False), offsets, channels, length, _graded(values, path)
+    )
     labels = None if arrays.labels is None else _whole(arrays.labels, path, "labels", "NB503")
     if labels is not None:
         _check_labels(labels, len(arrays.classes), path)
@@ -88,7 +91,7 @@ def to_dataset(
 
 
 def _check_layout(
-    times: NDArray[np.float64], units: NDArray[np.int64], offsets: NDArray[np.int64], path: Path
+    times: NDArray[np.float64], units: NDArray[Any], offsets: NDArray[np.int64], path: Path
 ) -> None:
     fix = "write the file again: times, units and offsets belong together"
     if times.ndim != 1 or units.shape != times.shape:
@@ -108,7 +111,7 @@ def _check_layout(
 
 
 def _check_values(
-    times: NDArray[np.float64], units: NDArray[np.int64], offsets: NDArray[np.int64], path: Path
+    times: NDArray[np.float64], units: NDArray[Any], offsets: NDArray[np.int64], path: Path
 ) -> None:
     wrong = ~(np.isfinite(times) & (times >= 0))
     if wrong.any():

@@ -29,7 +29,7 @@ def _shape(node: nir.NIRNode, key: str = "input") -> tuple[int, ...]:
 def _array(value: Any, shape: tuple[int, ...]) -> Floats:
     size = int(np.prod(shape, dtype=np.int64))
     array = np.asarray(value, dtype=np.float64)
-    return np.ascontiguousarray(np.broadcast_to(array if array.size > 1 else array.reshape(-1)[:1], shape)
+    return np.ascontiguousarray(np.broadcast_to(array if array.size > 1 else array.reshape(()), shape)
                                 .reshape(size))  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """The weight of a Linear with few synapses, for networks whose matrix would not fit in memory.
 
 NIR knows only dense weights. A generated network of 10,000 neurons or more carries this object in their
-place, in memory; whoever asks for an array gets the dense one, so that writing the graph gives plain NIR.
+place, in memory; whoever asks for an array gets the dense one, so that writing the graph gives plain NIR. The
+reference reads such a file's weights as sparse ones again where they are few.
 """
 
 from __future__ import annotations
@@ -62,15 +63,21 @@ class SparseWeight:
         """The operator that lowering reads; shares the arrays."""
         return Sparse(self.start, self.targets, self.values, self.shape[0])
 
+    def any(self, axis: tuple[int, ...]) -> NDArray[np.bool_]:
+        """(n_post,) which outputs have a weight that is not zero; ``axis`` is that of the inputs."""
+        return np.bincount(self.targets[self.values != 0], minlength=self.shape[0]) > 0
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.floating]:
-        """The dense matrix. Raises `BadInput` (NB503) above 1 GiB."""
+        """The dense matrix. Raises `BadInput` (NB128) above 1 GiB."""
         wanted = np.dtype(dtype) if dtype is not None else self.dtype
         if self.size * wanted.itemsize > MOST_BYTES:
+            size = self.size * wanted.itemsize / 2**30
             raise BadInput(
-                f"a sparse weight of shape {self.shape} is {self.size * wanted.itemsize / 2**30:.1f} GiB as "
-                "an array",
-                code="NB503",
-                fix="run it on target reference, which reads it as it is",
+                f"a sparse weight of shape {self.shape} takes {size:.1f} GiB as a dense array of {wanted}, "
+                f"expected at most {MOST_BYTES >> 30} GiB",
+                code="NB128",
+                fix="run the graph on target reference, which reads it as it is; for a file, another target "
+                "or a pass that changes weights generate a smaller network",
             )
         full = np.zeros(self.shape, wanted)
         source = np.repeat(np.arange(self.shape[1]), np.diff(self.start))

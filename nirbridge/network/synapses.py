@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import nir
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from nirbridge.errors import Finding, Unsupported
 from nirbridge.network.operators import WINDOWS, operator
 from nirbridge.network.types import Network, Source
+from nirbridge.network.windows import Sparse
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -36,7 +38,7 @@ def synapses(network: Network, target: int) -> tuple[Synapses, ...]:
     """All synapses into a population, in name order of the nodes that carry them.
 
     Raises `Unsupported` (NB202) where two pass-through nodes stand in series, (NB201) for convolutions
-    and pools.
+    and pools, `BadInput` (NB128) for a sparse weight that is too large as a dense one.
     """
     drive = network.drives[target]
     for_stage: list[list[Synapses]] = []
@@ -46,7 +48,9 @@ def synapses(network: Network, target: int) -> tuple[Synapses, ...]:
             finding = Finding(code="NB201", level="error", node=stage.name, message=message)
             raise Unsupported(message, code="NB201", findings=[finding])
         op = operator(stage.node, stage.name, stage.in_shape)
-        matrix = None if op.matrix is None else np.asarray(op.matrix)
+        matrix = op.matrix
+        if isinstance(matrix, Sparse):
+            matrix = np.asarray(cast(nir.Linear, stage.node).weight, np.float64)
         found: list[Synapses] = []
         for at, source in enumerate(stage.inputs):
             if not isinstance(source, Source):

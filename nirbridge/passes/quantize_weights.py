@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from nirbridge.errors import UsageError
 from nirbridge.graph import inline, replace_nodes
 from nirbridge.graph.quantization import KEY, Quantization, quantization_of
+from nirbridge.passes.least_error import least_error_scale
 from nirbridge.passes.mlgenn_netx import mlgenn_netx
 from nirbridge.passes.row_scaling import refused
 from nirbridge.passes.weight_targets import weight_groups, weight_targets
@@ -96,8 +97,7 @@ class QuantizeWeights:
             (weight,) = weights.values()
             scale = np.array([self._scale(row.reshape(-1)) for row in weight], dtype=np.float32)
         else:
-            joined = np.concatenate([w.reshape(-1) for w in weights.values()])
-            scale = np.array([self._scale(joined)], dtype=np.float32)
+            scale = np.array([self.scale_of(list(weights.values()))], dtype=np.float32)
         if not np.all(np.isfinite(scale)):
             raise refused(
                 "NB212",
@@ -114,6 +114,10 @@ class QuantizeWeights:
             q = np.clip(np.rint(weight / step), bottom, top).astype(np.int8)
             found[name] = Quantization(q=q, scale=scale, bits=self.bits, axis=axis)
         return found
+
+    def scale_of(self, weights: Sequence[NDArray[np.float64]]) -> np.float32:
+        """The one scale of weights that share it; infinite where they are beyond float32."""
+        return self._scale(np.concatenate([w.reshape(-1) for w in weights]))
 
     def _scale(self, w: NDArray[np.float64]) -> np.float32:
         """The scale of a flat array as float32; 1 where all weights are 0 or too small for one."""
@@ -135,8 +139,7 @@ class QuantizeWeights:
         if self.scheme == "power-of-two":
             return float(2.0 ** np.ceil(np.log2(largest / top)))
         if self.scheme == "mse":
-            tried = (largest / top * np.arange(16, 65) / 64).astype(np.float32)
-            steps = [float(s) for s in tried if 0 < s < np.inf]
-            errors = [float(np.sum((w - np.clip(np.rint(w / s), -top, top) * s) ** 2)) for s in steps]
-            return steps[len(errors) - 1 - int(np.argmin(errors[::-1]))] if steps else largest / top
+            tried = (largest / top * np.arange(16, 65) / 64).astype(np.float32).astype(np.float64)
+            steps = tried[(tried > 0) & (tried < np.inf)]
+            return least_error_scale(w, steps, top) if len(steps) else largest / top
         return largest / top

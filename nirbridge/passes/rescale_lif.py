@@ -23,7 +23,8 @@ class RescaleLif:
     With b_s = g_s·w_in and b_m = g_m·r (SEMANTICS.md §3): row j of every W and bias into neuron j is
     multiplied by b_s·b_m, then w_in ← w_in/b_s and r ← r/b_m. That is Lava's
     ``u ← a_s·u + W·s, v ← a_m·v + u`` in NIR's terms (SEMANTICS.md R4, R5). Thresholds, decays and
-    the membrane V stay; I is multiplied by b_m.
+    the membrane V stay; I is multiplied by b_m. Integer weights keep their integers, where one scale can
+    take the factor; else they are refused (NB212).
 
     What stays equal: every V, so every spike time, up to float rounding of the products.
     """

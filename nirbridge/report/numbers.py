@@ -30,6 +30,13 @@ def interval(total: Mapping[str, Any]) -> str:
     return f"{middle} {prefix}{total['unit']} [{_short(bottom)}–{_short(top)}]"
 
 
+def unknown(cost: Mapping[str, Any], name: str) -> str:
+    """Why a cost (`Cost.as_dict`) has no ``energy``: the reason of its first unknown term."""
+    reasons = [term["source"] for term in cost[f"{name}_terms"] if term["value"] is None]
+    said = [reason for reason in reasons if reason.startswith("unknown")]
+    return str(said[0]) if said else "unknown: no basis for a figure"
+
+
 def amount(value: float) -> str:
     """A count or size: whole numbers in full, others to four digits."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"

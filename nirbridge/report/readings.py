@@ -19,7 +19,7 @@ COLUMNS = (
     "spikes/sample",
     "spikes agree",
     "first difference",
-    "V/θ",
+    "V/θ there",
 )
 
 
@@ -50,7 +50,11 @@ def reading_row(result: TargetResult, *, first: bool) -> tuple[str, ...]:
         seen = versus.first_difference
         difference = "none" if seen is None else f"{seen}, sample {seen.sample}"
         if seen is not None and seen.v_first is not None and seen.v_second is not None:
-            membrane = f"{seen.v_first:.4g} and {seen.v_second:.4g}"
+            own, here = (
+                _membrane(v, spiked=seen.spiked == side)
+                for side, v in (("first", seen.v_first), ("second", seen.v_second))
+            )
+            membrane = f"own {own}, here {here}"
     return (
         reading_name(result.target) + (" (the file's own)" if first else ""),
         "–" if result.accuracy is None else share(result.accuracy),
@@ -60,3 +64,10 @@ def reading_row(result: TargetResult, *, first: bool) -> tuple[str, ...]:
         difference,
         membrane,
     )
+
+
+def _membrane(v: float, *, spiked: bool) -> str:
+    """V/θ of one side at the first difference: before its spike, or after it where no more is known."""
+    if not spiked:
+        return f"{v:.4g}"
+    return f"{v:.4g} (spike)" if v >= 1 else f"spike, then {v:.4g}"

@@ -25,6 +25,12 @@ def numbers(value: Any) -> NDArray[Any] | None:
     return array if array.dtype.kind in "biuf" else None
 
 
+def stored(value: Any) -> Any:
+    """The numbers that a weight holds: of a sparse one in memory those alone, of any other all."""
+    held = getattr(value, "values", None)
+    return held if isinstance(held, np.ndarray) else value
+
+
 def _taus(node: nir.NIRNode) -> Iterator[tuple[str, NDArray[Any]]]:
     for name in ("tau", "tau_mem", "tau_syn"):
         values = numbers(getattr(node, name, None))
@@ -41,8 +47,8 @@ def fields(name: str, node: nir.NIRNode, view: View) -> Iterator[Finding]:
     for key, value in field_values(node):
         if value is None and key in FIELDS[kind].required and key != "shape":
             yield found("NB102", "error", name, kind, f"field '{key}' is missing, expected an array")
-        elif value is not None and not isinstance(value, str) and numbers(value) is None:
-            what = f"{key} holds {np.asarray(value).dtype}, expected numbers"
+        elif value is not None and not isinstance(value, str) and numbers(stored(value)) is None:
+            what = f"{key} holds {np.asarray(stored(value)).dtype}, expected numbers"
             yield found("NB127", "error", name, kind, what, "store plain integers or floats")
 
 
@@ -114,7 +120,7 @@ def _window_problems(name: str, node: nir.NIRNode, view: View) -> Iterator[str]:
 def finite(name: str, node: nir.NIRNode, view: View) -> Iterator[Finding]:
     """NB120: NaN or Inf."""
     for key, value in field_values(node):
-        array = numbers(value) if value is not None else None
+        array = numbers(stored(value)) if value is not None else None
         if array is not None and array.dtype.kind == "f" and not np.isfinite(array).all():
             what = offender(key, array, ~np.isfinite(array), "a finite number")
             yield found("NB120", "error", name, type_name(node), what, "train or export again")
@@ -183,7 +189,8 @@ def delays(name: str, node: nir.NIRNode, view: View) -> Iterator[Finding]:
 
 def silent_weights(name: str, node: nir.NIRNode, view: View) -> Iterator[Finding]:
     """NB126: outputs whose weights are all zero."""
-    weight = numbers(getattr(node, "weight", None))
+    weight = getattr(node, "weight", None)
+    weight = numbers(weight) if stored(weight) is weight else weight
     if weight is None or weight.ndim < 2 or weight.size == 0:
         return
     matrix = isinstance(node, nir.Linear | nir.Affine)

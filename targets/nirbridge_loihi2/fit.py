@@ -133,11 +133,12 @@ def _smaller(demand: Demand) -> str:
 
 
 def _most_rows(demand: Demand) -> int:
-    """Sources of which one core holds the rows of a single neuron."""
+    """Sources of which one core holds the rows of a single neuron, each with as many synapses as now."""
     low, high = 0, demand.axons
     while low + 1 < high:
         middle = (low + high) // 2
-        few = replace(demand, axons=middle)
+        lines = tuple((axons * middle // demand.axons, synapses) for axons, synapses in demand.lines)
+        few = replace(demand, axons=middle, lines=lines)
         fits = few.units(1) <= SYNMEM_UNITS and core_memory(few, 1) <= 1
         low, high = (middle, high) if fits else (low, middle)
     return low

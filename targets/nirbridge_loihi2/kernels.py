@@ -64,7 +64,7 @@ class Tables(NamedTuple):
     DENSE: row of pre j at weights[weight_at + j·n_post]. LISTED: synapses
     list_ptr[list_at + j] … list_ptr[list_at + j + 1] of post, wait (delay) and listed (weight).
     CONV: kernel at weights[weight_at …], geometry in window (K, 15); reach_at: (K,) rows of ``reach``
-    (W, core_n), whether a source column sends to a core.
+    (W, core_n), whether a source column sends to a core; −1 where another connection counts the messages.
     core_at, core_n: (L,) cores of a layer; ops_at: (K,) rows of ``ops`` (n_pre, core_n), stored
     nonzero synapses of a source on each core (dummy columns too); fan_at: (K,) rows of ``fan``,
     those of real neurons.
@@ -273,7 +273,7 @@ def run_sample(
                             p = tab.reach_at[k] + j % tab.window[k, 2] * cores
                             add(at_core, tab.reach[p : p + cores], 1)
                 if counted:
-                    if kind != CONV:
+                    if kind != CONV and tab.reach_at[k] >= 0:
                         at_core += stop - start
                     counts[target, SYNOPS] += synops
                     if wanted:

@@ -1,8 +1,9 @@
 """Late injection: delays behind the Input that are longer than a synapse can wait.
 
 The chip delays a synapse by 62 steps at most. What the Input sends, the host can send as late as it
-likes: a channel that some synapses hear k > 62 steps late becomes one more channel of the chip, whose
-messages the host sends k steps later. Every such copy is a message of its own.
+likes: a channel that some synapses hear more than 62 steps late becomes one more channel of the chip, whose
+messages the host sends k steps later, k the shortest of these delays; synapses wait for what is left. Delays
+beyond k + 62 start a channel of their own. Every such copy is a message of its own.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ class Injection:
         if self.n_late == 0:
             return weight, delay
         w, d = weight[:, self.channel], delay[:, self.channel]
-        wanted = np.where(self.late > 0, d == self.late, d <= MAX_DELAY)
-        return np.where(wanted, w, 0), np.where(wanted & (self.late == 0), d, 0)
+        left = d - self.late
+        wanted = (left >= 0) & (left <= MAX_DELAY)
+        return np.where(wanted, w, 0), np.where(wanted, left, 0)
 
     def messages(self, inputs: Events, ticks: int) -> Events:
         """The messages that the host sends within ``ticks`` steps, by chip channel."""
@@ -90,15 +92,26 @@ def injection(channels: int, synapses: Sequence[tuple[Ints, Ints]]) -> Injection
     synapses: (weight, delay) of every connection from the Input, each (n_post, channels). Without
     longer delays the chip's channels are the graph's; else only those that some synapse hears.
     """
-    pairs: set[tuple[int, int]] = set()
-    for weight, delay in synapses:
-        late = np.where(delay > MAX_DELAY, delay, 0)
-        post, pre = np.nonzero(weight)
-        pairs |= set(zip(late[post, pre].tolist(), pre.tolist(), strict=True))
-    if all(late == 0 for late, _ in pairs):
+    heard = [np.broadcast_to(delay, weight.shape)[weight != 0] for weight, delay in synapses]
+    starts = _starts(np.unique(np.concatenate([np.zeros(0, np.int64), *heard])))
+    if len(starts) == 1:
         return Injection(channel=np.arange(channels), late=np.zeros(channels, np.int64))
-    late_of, channel = np.array(sorted(pairs), dtype=np.int64).T
-    return Injection(channel=channel.copy(), late=late_of.copy())
+    pairs = [np.zeros(0, np.int64)]
+    for weight, delay in synapses:
+        post, pre = np.nonzero(weight)
+        late = starts[np.searchsorted(starts, np.broadcast_to(delay, weight.shape)[post, pre], "right") - 1]
+        pairs.append(np.unique(late * channels + pre))
+    late_of, channel = np.divmod(np.unique(np.concatenate(pairs)), channels)
+    return Injection(channel=channel, late=late_of)
+
+
+def _starts(delays: Ints) -> Ints:
+    """How late the host sends, ascending from 0: the fewest such that a synapse waits 62 steps at most."""
+    starts = [0]
+    for delay in delays.tolist():
+        if delay > starts[-1] + MAX_DELAY:
+            starts.append(delay)
+    return np.array(starts, dtype=np.int64)
 
 
 def joined(connections: Sequence[Connection]) -> list[Connection]:
@@ -119,6 +132,19 @@ def joined(connections: Sequence[Connection]) -> list[Connection]:
             delay = np.zeros_like(c.weight) + (0 if c.delay is None else c.delay)
             delay += 0 if d.delay is None else d.delay
         result[at] = replace(d, name=f"{d.name}+{c.name}", weight=c.weight + d.weight, delay=delay)
+    return result
+
+
+def sharing(connections: Sequence[Connection]) -> list[Connection]:
+    """Connections into one layer, those that add delayed synapses to a source's rows marked as ``shared``.
+
+    A pair with several delays, as in a delay line, takes several synapses in the axon's row, and one message.
+    """
+    result: list[Connection] = []
+    for c in connections:
+        before = [d for d in result if d.source == c.source and d.window is None and c.window is None]
+        delayed = c.delay is not None or any(d.delay is not None for d in before)
+        result.append(replace(c, shared=True) if before and delayed else c)
     return result
 
 

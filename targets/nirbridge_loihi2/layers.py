@@ -70,7 +70,9 @@ class Connection:
     weight: (n_post, n_pre) stored integers; exponent: shift of the sum (left where positive);
     delay: (n_post, n_pre) further steps, 0 to 62, or None ((1, 1) for a convolution, which has one);
     graded: a message carries its value, else every message counts 1. window: a convolution, then weight
-    is its kernel (O, C/G, kH, kW), there is no exponent and the sum is wrapped to 24 bit.
+    is its kernel (O, C/G, kH, kW), there is no exponent and the sum is wrapped to 24 bit. shared: its
+    synapses stand in the rows of an earlier connection from this source into this layer: one message
+    reaches both.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Connection:
     delay: Ints | None = None
     graded: bool = False
     window: Window | None = None
+    shared: bool = False
 
     @property
     def max_delay(self) -> int:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nirbridge.graph.quantization import quantization_of
 from nirbridge.network import Network
 from nirbridge_loihi2.arcs import Arc, arcs
-from nirbridge_loihi2.late import Injection, injection, joined
+from nirbridge_loihi2.late import Injection, injection, joined, sharing
 from nirbridge_loihi2.layers import INPUT, MAX_THRESHOLD, Connection, IntegerNetwork, Ints, Layer
 from nirbridge_loihi2.netx_graph import KEY
 from nirbridge_loihi2.weights import import_rule
@@ -198,7 +198,7 @@ def lower(network: Network, reset_interval: int = 0, reset_offset: int = 0) -> L
                     window=arc.window,
                 )
             )
-        connections += joined(mine) if inputs.n_late else mine
+        connections += sharing(joined(mine) if inputs.n_late else mine)
     chip = IntegerNetwork(n_inputs=inputs.size, layers=tuple(layers), connections=tuple(connections))
     late = lag if network.semantics.feedforward_delay == 0 else (0,) * len(lag)
     return Lowered(network=chip, inputs=inputs, populations=tuple(order), scaling=tuple(scaling), lag=late)

@@ -27,6 +27,7 @@ class Demand:
     """What a layer asks for: ``size`` neurons, rows from ``axons`` sources of ``bits`` weights.
 
     delays: True where synapses carry a delay of up to ``max_delay`` steps; synapses: stored nonzero.
+    lines: (axons, synapses a target) of those among the axons whose rows hold more than one of them.
     shape: (C, H, W) of a layer that is cut along W, else None; windows: the convolutions into it;
     flat: whether what follows reads it neuron by neuron (a dense layer, or nothing).
     """
@@ -38,6 +39,7 @@ class Demand:
     delays: bool = False
     max_delay: int = 0
     synapses: int = 0
+    lines: tuple[tuple[int, int], ...] = ()
     shape: tuple[int, int, int] | None = None
     windows: tuple[Window, ...] = ()
     flat: bool = True
@@ -45,15 +47,20 @@ class Demand:
     def units(self, neurons: int) -> int:
         """SynMem units of 64 bit with ``neurons`` targets.
 
-        Dense: Σ_axons ceil((20 + n·(B+12))/64). Convolution: (C_in/G)·kH·kW·ceil((20 + O·(B+c))/64)
-        however it is cut, with c = 1 where the x-stride is 2 or more.
+        Dense: Σ_axons ceil((20 + n·(B+12))/64), with 6 bits more a synapse where delays stand, and k·n
+        synapses in the row of an axon that reaches each target with k delays (assumed: one row an axon, as
+        without delays). Convolution: (C_in/G)·kH·kW·ceil((20 + O·(B+c))/64) however it is cut, with c = 1
+        where the x-stride is 2 or more.
         """
         rows = 0
         for w in self.windows:
             bits = HEADER_BITS + w.target[0] * (self.bits + (w.stride[1] > 1))
             rows += w.source[0] // w.groups * w.kernel[0] * w.kernel[1] * -(-bits // 64)
         per_synapse = self.bits + INDEX_BITS + (DELAY_BITS if self.delays else 0)
-        return rows + self.axons * -(-(HEADER_BITS + neurons * per_synapse) // 64)
+        plain = self.axons - sum(axons for axons, _ in self.lines)
+        for axons, synapses in ((plain, 1), *self.lines):
+            rows += axons * -(-(HEADER_BITS + neurons * synapses * per_synapse) // 64)
+        return rows
 
     def delay_words(self, neurons: int) -> int:
         """Words of 64 bit for the ring of accumulators: n·(D_max+1) of 24 bit."""
@@ -119,7 +126,8 @@ class Partition:
 
 
 def demands(network: IntegerNetwork) -> tuple[Demand, ...]:
-    """What every layer asks for; one row of synapses for each neuron of each dense source."""
+    """What every layer asks for; one row of synapses for each neuron of each dense source, delayed copies of
+    a synapse included."""
     result = []
     for at, layer in enumerate(network.layers):
         into = network.into(at)
@@ -129,17 +137,31 @@ def demands(network: IntegerNetwork) -> tuple[Demand, ...]:
             Demand(
                 name=layer.name,
                 size=layer.size,
-                axons=layer.ports * sum(network.source_size(c) for c in into if c.window is None),
+                axons=layer.ports
+                * sum(network.source_size(c) for c in into if c.window is None and not c.shared),
                 bits=layer.weight_bits,
                 delays=longest > 0,
                 max_delay=longest,
                 synapses=sum(_synapses(c) for c in into),
+                lines=_lines(into, layer.ports),
                 shape=shape,
                 windows=tuple(c.window for c in into if c.window is not None),
                 flat=all(c.window is None for c in network.connections if c.source == at),
             )
         )
     return tuple(result)
+
+
+def _lines(into: tuple[Connection, ...], ports: int) -> tuple[tuple[int, int], ...]:
+    """(axons, synapses a target) of the axons whose row holds several synapses of a target."""
+    counts: dict[int, int] = {}
+    for source in sorted({c.source for c in into if c.shared}):
+        mine = [c for c in into if c.source == source and c.window is None]
+        synapses = sum(np.any(c.weight != 0, axis=0).astype(np.int64) for c in mine)
+        for held, axons in zip(*np.unique(synapses, return_counts=True), strict=True):
+            if held > 1:
+                counts[int(held)] = counts.get(int(held), 0) + ports * int(axons)
+    return tuple((axons, held) for held, axons in sorted(counts.items()))
 
 
 def _synapses(c: Connection) -> int:

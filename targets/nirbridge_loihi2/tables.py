@@ -107,7 +107,7 @@ def tables(network: IntegerNetwork, per_core: Sequence[int] | None = None) -> Ta
         acc_size += 0 if part.folded else n_post
         columns["weight_at"].append(sizes["weights"])
         columns["list_at"].append(sizes["list_ptr"])
-        columns["reach_at"].append(sizes["reach"])
+        columns["reach_at"].append(-1 if c.shared else sizes["reach"])
         if c.window is not None:
             put("weights", by_source(c.weight, c.window))
             put("reach", c.window.columns_to_cores(_columns(layers[c.target], per_core[c.target]), cores))

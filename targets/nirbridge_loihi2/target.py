@@ -126,7 +126,8 @@ class Loihi2:
         the graph's semantics have feedforward_delay 1); paths of unequal
         length are evened out by synaptic delays. Delay nodes in front of weights become delays of the
         synapses, 0 to 62 steps; behind the Input a longer one is a delay line: the host sends those
-        messages late (`nirbridge_loihi2.late`), and they count as input traffic.
+        messages late (`nirbridge_loihi2.late`), in copies at least 63 steps apart that count as input
+        traffic, and the synapses wait for the rest.
 
         Raises `Unsupported` with every finding, and `DoesNotFit` with the placement.
         """

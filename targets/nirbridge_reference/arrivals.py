@@ -52,16 +52,15 @@ def from_list(
     if n == 0 and matrix != THRESHOLD:
         return 0
     apart = ops[o, 9] == APART and n > 1 and not clean
-    to = ops[o, 10] if apart else ops[o, 6]
-    rows = matrix == DENSE and ones
-    if apart and not rows:
-        clear(buffer, to, size)
     done = n * size
+    if matrix == DENSE and ones:
+        add_rows(buffer, ops[o, 6], weights, at, size, unit, first, last, apart)
+        return done
+    to = ops[o, 10] if apart else ops[o, 6]
+    if apart:
+        clear(buffer, to, size)
     if matrix == DENSE:
-        if ones:
-            add_rows(buffer, to, weights, at, size, unit, first, last, apart)
-        else:
-            add_scaled_rows(buffer, to, weights, at, size, unit, value, first, last)
+        add_scaled_rows(buffer, to, weights, at, size, unit, value, first, last)
     elif matrix in (SPARSE, FEW):
         reached = add_targets(
             buffer, to, weights, at, starts, ops[o, 8], targets, unit, value, first, last, ones

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Literal
 
 from nirbridge.cost import (
+    Band,
     Coefficients,
     Cost,
     Interval,
@@ -22,6 +23,8 @@ from nirbridge.errors import Unsupported
 from nirbridge.network import Network
 from nirbridge.recording import Recording
 from nirbridge_reference.power import Energy
+
+IN_UNIT = {"mJ": 1e3, "ms": 1e3, "uJ*s": 1e6}  # of a published row, from SI
 
 
 @cache
@@ -48,7 +51,7 @@ def host_cost(recording: Recording, threads: int, energy: Energy | str) -> Cost:
         source=source,
         per="sample",
     )
-    total, terms = _host_energy(energy, max(recording.n_samples, 1))
+    total, terms = counted_energy("host", energy, max(recording.n_samples, 1))
     return Cost(
         target="reference",
         energy=total,
@@ -67,22 +70,25 @@ def host_cost(recording: Recording, threads: int, energy: Energy | str) -> Cost:
     )
 
 
-def _host_energy(energy: Energy | str, samples: int) -> tuple[Total | None, tuple[Term, ...]]:
-    """Energy per sample of the processor packages, and its terms: idle, and what the run adds."""
+def counted_energy(name: str, energy: Energy | str, samples: int) -> tuple[Total | None, tuple[Term, ...]]:
+    """Energy per sample as a counter gave it, and its terms: idle, and what the run adds.
+
+    name: of the one term where it is unknown; ``energy`` then says why.
+    """
     if isinstance(energy, str):
-        return None, (_host_term("host", "dynamic", None, None, None, f"unknown: {energy}"),)
-    source = f"power counters of {energy.packages} processor package(s), {energy.seconds:.3g} s here"
+        return None, (_counted(name, "dynamic", None, None, None, f"unknown: {energy}"),)
+    source = f"{energy.counted}, {energy.seconds:.3g} s here"
     seconds, whole = energy.seconds / samples, energy.joules / samples
     idle, low, high = (watt * seconds for watt in energy.idle_w)
     terms = (
-        _host_term("idle", "static", idle, low, high, f"{source}; idle power of 0.3 s before the run"),
-        _host_term("run", "dynamic", whole - idle, whole - high, whole - low, f"{source}; idle subtracted"),
+        _counted("idle", "static", idle, low, high, f"{source}; idle power of three windows before the run"),
+        _counted("run", "dynamic", whole - idle, whole - high, whole - low, f"{source}; idle subtracted"),
     )
     value = Total(value=whole, low=whole, high=whole, unit="J", basis="measured", source=source, per="sample")
     return value, terms
 
 
-def _host_term(
+def _counted(
     name: str,
     kind: Literal["static", "dynamic"],
     value: float | None,
@@ -136,8 +142,9 @@ def jetson_cost(network: Network, recording: Recording, batch: int) -> Cost:
 
     each_lat, latency = over_corners(data, latency_terms)
     each, energy = over_corners(data, energy_terms)
-    band = {fit.quantity: max(abs(x) for x in fit.leave_one_out_band_pct) / 100 for fit in data.fits}
-    latency, energy = latency.widened(band["latency"]), energy.widened(band["total"])
+    bands = _bands(data)
+    width = {band.quantity: band.error_pct / 100 for band in bands}
+    latency, energy = latency.widened(width["latency"]), energy.widened(width["total"])
     amounts = {
         "launch-floor": ("l_0", steps, "10³ steps"),
         "work": ("l_bh", batch * h * steps, "10³ neuron steps"),
@@ -162,7 +169,20 @@ def jetson_cost(network: Network, recording: Recording, batch: int) -> Cost:
         extrapolated=not (256 <= h <= 1024 and (batch == 1 or 64 <= batch <= 128) and batch * h <= 65536),
         residuals=_residuals(data),
         notes=("sparsity does not enter: the board computes every neuron in every step",),
+        bands=bands,
     )
+
+
+def _bands(data: Coefficients) -> tuple[Band, ...]:
+    """For each quantity of the fit the largest error of a row that was left out of it."""
+    found = []
+    for fit in data.fits:
+        source = (
+            f"largest error of {len(fit.rows)} rows, each left out of its fit; {data.sources['KWS'].cite}"
+        )
+        error = max(abs(x) for x in fit.leave_one_out_band_pct)
+        found.append(Band(quantity=fit.quantity, error_pct=error, basis="fitted", source=source))
+    return tuple(found)
 
 
 def _fitted(
@@ -186,21 +206,25 @@ def _fitted(
 
 
 def jetson_model(batch: int, hidden: int) -> dict[str, float]:
-    """The model at 1000 steps: latency [s per batch], dynamic and total energy [J per sample]."""
+    """The model at 1000 steps: latency [s per batch], dynamic and total energy [J per sample], and the
+    total energy per sample times the latency per batch [J·s]."""
     c = coefficients().corner_values()["central"]
     latency = c["l_0"] + c["l_bh"] * batch * hidden
     dynamic = c["p_d"] * latency + c["e_bh"] * batch * hidden + c["e_bhh"] * batch * hidden**2
+    total = (dynamic + c["p_s"] * latency) / batch
     return {
         "latency_s": latency,
         "dynamic_j": dynamic / batch,
-        "total_j": (dynamic + c["p_s"] * latency) / batch,
+        "total_j": total,
+        "edp_js": total * latency,
     }
 
 
 def _residuals(data: Coefficients) -> tuple[Residual, ...]:
+    """The model against the time, energy and energy-delay product of every published row."""
     result = []
     for check in data.checks:
         model = jetson_model(int(check.inputs["batch"]), int(check.inputs["hidden"]))
-        value = model[str(check.quantity)] * 1e3
+        value = model[str(check.quantity)] * IN_UNIT[check.unit]
         result.append(residual(data, check, value))
     return tuple(result)

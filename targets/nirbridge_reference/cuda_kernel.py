@@ -165,12 +165,12 @@ def _gather(
             buffer[at + i] = x
         if n >= 0 and tid == 0:
             done = n * size
-    elif kind == 3 and n >= 0 and n <= ops[o, 10]:
+    elif kind >= 3 and n >= 0 and n <= ops[o, 10]:
         done = _add_rows(
             at, offset, ops[o, 8], half + source_start, n, buffer, weights, sparse_start, sparse_target, unit,
             value,
         )  # fmt: skip
-    elif kind == 3:
+    elif kind >= 3:
         for i in range(tid, size, threads):
             x = buffer[at + i]
             for e in range(into_start[ops[o, 9] + i], into_start[ops[o, 9] + i + 1]):
@@ -190,6 +190,12 @@ def _gather(
                 buffer[at + i] = buffer[at + i] + y
             else:
                 buffer[at + i] = 1 if y > weights[offset + i] else 0
+    if kind == 4:  # a dense matrix of few weights: every entry is a synapse
+        done = n * size if tid == 0 and n >= 0 else 0
+        if n < 0:
+            for j in range(tid, width, threads):
+                if buffer[source_start + j] != 0:
+                    done += size
     return done
 
 

@@ -15,9 +15,11 @@ from nirbridge.errors import DoesNotFit
 from nirbridge.kernels.gpu import find_gpu
 from nirbridge.placement import Core, Limit, Placement
 from nirbridge_reference.cuda_kernel import run_batch
+from nirbridge_reference.cuda_power import gpu_meter
 from nirbridge_reference.cuda_tables import bytes_per_sample, room, tables, threads_for
 from nirbridge_reference.inputs import Events
 from nirbridge_reference.lower import KINDS, Lowered
+from nirbridge_reference.power import Meter
 
 Ints = NDArray[np.int64]
 SHARE = 0.9  # of the free memory that is used: the allocator rounds up
@@ -56,6 +58,10 @@ class CudaLoop:
                    "columns": 0}  # fmt: skip
         inputs = int(np.sum(low.pops[:, 0] == KINDS["input"]))
         self.run(Events.empty(inputs, low.dtype), 0, nothing, 0)  # compiles, so that a run's time is its own
+
+    def meter(self) -> Meter:
+        """Of the energy that the GPU takes while batches run."""
+        return gpu_meter(getattr(cuda.current_context(), "device", None))  # the simulator has none
 
     def run(
         self,

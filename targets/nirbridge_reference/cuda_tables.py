@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge_reference.lower import DENSE, KINDS, SPARSE, Lowered
+from nirbridge_reference.lower import DENSE, FEW, KINDS, SPARSE, Lowered
 
 Ints = NDArray[np.int64]
 VALUES = tuple(KINDS[kind] for kind in ("output", "i", "li", "cubali", "delay"))  # they send numbers
@@ -37,7 +37,7 @@ class Tables:
 
 def tables(low: Lowered, threads: int) -> Tables:
     """The tables for blocks of this many threads. Raises ValueError for operations it does not know."""
-    if low.ops.shape[1] != 9 or low.pops.shape[1] != 6 or not np.isin(low.ops[:, 4], range(4)).all():
+    if low.ops.shape[1] != 9 or low.pops.shape[1] != 6 or not np.isin(low.ops[:, 4], range(5)).all():
         raise ValueError("the lowered tables have columns or operations that the CUDA kernel does not know")
     ops = np.concatenate([low.ops, np.full((len(low.ops), 2), -1)], axis=1)
     starts: list[Ints] = [np.zeros(0, np.int64)]
@@ -45,14 +45,15 @@ def tables(low: Lowered, threads: int) -> Tables:
     weights: list[NDArray[np.floating]] = [np.zeros(1, low.dtype)]
     done: dict[int, int] = {}
     n_starts, n_sources = 0, 1
-    for row in ops[ops[:, 4] == SPARSE]:
+    sparse = np.isin(ops[:, 4], (SPARSE, FEW))
+    for row in ops[sparse]:
         width, offset, size, start = row[2], row[5], row[7], row[8]
         edges = low.sparse_start[start : start + width + 1]
         target = low.sparse_target[edges[0] : edges[-1]]
         source = np.repeat(np.arange(width), np.diff(edges))
         fan_out = len(target) / max(width, 1)
         same = np.any((np.diff(target) == 0) & (np.diff(source) == 0))  # two threads would add to one element
-        mine = np.flatnonzero((ops[:, 4] == SPARSE) & (ops[:, 8] == start))
+        mine = np.flatnonzero(sparse & (ops[:, 8] == start))
         if not same and fan_out >= WIDE_ROW and np.all(ops[mine, 0] == 0):
             ops[mine, 10] = np.iinfo(np.int64).max
             continue
@@ -78,7 +79,7 @@ def tables(low: Lowered, threads: int) -> Tables:
 
 def _populations(low: Lowered) -> Ints:
     """`Lowered.pops` with rings' lengths or inputs' numbers, and whether a population's list is read."""
-    listened = low.ops[(low.ops[:, 0] == 0) & np.isin(low.ops[:, 4], (DENSE, SPARSE)), 1]
+    listened = low.ops[(low.ops[:, 0] == 0) & np.isin(low.ops[:, 4], (DENSE, SPARSE, FEW)), 1]
     rows, inputs = [], 0
     for at, (kind, start, size, *_) in enumerate(low.pops):
         extra = 0

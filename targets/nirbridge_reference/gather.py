@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
-from nirbridge.kernels.lanes import prefetch
+from nirbridge.kernels.vectors import NARROW, WIDE, load, plus, prefetch, store
 
 use_cache(__name__)
 
@@ -23,50 +23,48 @@ AHEAD = 4  # steps of an input that are summed at once where they are that dense
 
 @njit(cache=True, nogil=True)
 def add_rows(
-    x: Any, to: Any, weights: Any, at: Any, size: Any, unit: Any, first: Any, last: Any, fresh: Any
+    x: Any, to: Any, weights: Any, at: Any, size: Any, unit: Any, first: Any, last: Any, apart: Any
 ) -> None:
-    """x[to:to+size] += Σ row of the listed units first … last−1, eight to a pass; ``fresh``: x is 0."""
-    x0, w0, width = np.uint64(to), np.uint64(at), np.uint64(size)
-    k = first
-    if fresh and k + 4 <= last:
-        a, b = w0 + np.uint64(unit[k]) * width, w0 + np.uint64(unit[k + 1]) * width
-        c, d = w0 + np.uint64(unit[k + 2]) * width, w0 + np.uint64(unit[k + 3]) * width
-        for i in range(width):
-            x[x0 + i] = ((weights[a + i] + weights[b + i]) + weights[c + i]) + weights[d + i]
-        k += 4
-    elif fresh and k + 2 <= last:
-        a, b = w0 + np.uint64(unit[k]) * width, w0 + np.uint64(unit[k + 1]) * width
-        for i in range(width):
-            x[x0 + i] = weights[a + i] + weights[b + i]
-        k += 2
-    elif fresh:
-        for i in range(width):
-            x[x0 + i] = 0
-    while k + 8 <= last:
-        a, b = w0 + np.uint64(unit[k]) * width, w0 + np.uint64(unit[k + 1]) * width
-        c, d = w0 + np.uint64(unit[k + 2]) * width, w0 + np.uint64(unit[k + 3]) * width
-        e, f = w0 + np.uint64(unit[k + 4]) * width, w0 + np.uint64(unit[k + 5]) * width
-        g, h = w0 + np.uint64(unit[k + 6]) * width, w0 + np.uint64(unit[k + 7]) * width
-        for i in range(width):
-            s = (((x[x0 + i] + weights[a + i]) + weights[b + i]) + weights[c + i]) + weights[d + i]
-            x[x0 + i] = (((s + weights[e + i]) + weights[f + i]) + weights[g + i]) + weights[h + i]
-        k += 8
-    if k + 4 <= last:
-        a, b = w0 + np.uint64(unit[k]) * width, w0 + np.uint64(unit[k + 1]) * width
-        c, d = w0 + np.uint64(unit[k + 2]) * width, w0 + np.uint64(unit[k + 3]) * width
-        for i in range(width):
-            s = ((x[x0 + i] + weights[a + i]) + weights[b + i]) + weights[c + i]
-            x[x0 + i] = s + weights[d + i]
-        k += 4
-    if k + 2 <= last:
-        a, b = w0 + np.uint64(unit[k]) * width, w0 + np.uint64(unit[k + 1]) * width
-        for i in range(width):
-            x[x0 + i] = (x[x0 + i] + weights[a + i]) + weights[b + i]
-        k += 2
-    if k < last:
-        a = w0 + np.uint64(unit[k]) * width
-        for i in range(width):
-            x[x0 + i] += weights[a + i]
+    """x[to:to+size] += Σ row of the listed units first … last−1 ≥ first, held in registers.
+
+    ``apart``: the sum is made for itself and then added to x.
+    """
+    width = np.uint64(size)
+    c = 0
+    while c + WIDE <= size:
+        w = np.uint64(at + c)
+        total = load(x, to + c, WIDE)
+        k = np.uint64(first)
+        if apart:
+            total = load(weights, w + np.uint64(unit[k]) * width, WIDE)
+            k += np.uint64(1)
+        while k < np.uint64(last):
+            total = plus(total, weights, w + np.uint64(unit[k]) * width)
+            k += np.uint64(1)
+        if apart:
+            total = load(x, to + c, WIDE) + total
+        store(x, to + c, total)
+        c += WIDE
+    while c + NARROW <= size:
+        w = np.uint64(at + c)
+        total16 = load(x, to + c, NARROW)
+        k = np.uint64(first)
+        if apart:
+            total16 = load(weights, w + np.uint64(unit[k]) * width, NARROW)
+            k += np.uint64(1)
+        while k < np.uint64(last):
+            total16 = plus(total16, weights, w + np.uint64(unit[k]) * width)
+            k += np.uint64(1)
+        if apart:
+            total16 = load(x, to + c, NARROW) + total16
+        store(x, to + c, total16)
+        c += NARROW
+    for i in range(np.uint64(c), width):
+        x0, w = np.uint64(to) + i, np.uint64(at) + i
+        one = x.dtype.type(0) if apart else x[x0]
+        for k in range(np.uint64(first), np.uint64(last)):
+            one += weights[w + np.uint64(unit[k]) * width]
+        x[x0] = x[x0] + one if apart else one
 
 
 @njit(cache=True, nogil=True)

@@ -19,6 +19,7 @@ Ints = NDArray[np.int64]
 # matrix (0 identity, 1 dense, 2 threshold, 3 sparse, 4 sparse but zeros count as synapses), weight offset,
 # target offset, target size, offset into the sparse starts.
 OP_COLUMNS = 9
+ROW = 16  # a dense matrix begins at a multiple of so many weights: at a line of the cache
 IDENTITY, DENSE, THRESHOLD, SPARSE, FEW = range(5)
 # A dense matrix of at least so many entries is read as a sparse one where at most this share is not zero:
 # from there on it was faster whatever the number of events (1.2 to 17 times, at 1024 to 4096 units a side).
@@ -93,6 +94,7 @@ class _Tables:
     n_targets: int = 0
     n_starts: int = 0
     buffers: int = 0
+    dense: bool = False
 
     def store(self, name: str, matrix: NDArray[np.float64] | Sparse | None) -> tuple[int, int, int]:
         """(matrix kind, weight offset, start offset) of a node's matrix, stored once."""
@@ -112,6 +114,10 @@ class _Tables:
             self.stored[name] = kind, self.n_weights - self.n_targets, self.n_starts - len(matrix.start)
             self.n_targets += len(flat)
         else:
+            if gap := -self.n_weights % ROW:
+                self.weights.append(np.zeros(gap))
+                self.n_weights += gap
+            self.dense = True
             self.stored[name] = DENSE, self.n_weights, -1
             flat = np.ascontiguousarray(matrix.T).reshape(-1)
         self.weights.append(flat)
@@ -178,7 +184,7 @@ def lower(network: Network) -> Lowered:
         network=network,
         ops=np.array(tables.ops, dtype=np.int64).reshape(-1, OP_COLUMNS),
         pops=np.array(pops, dtype=np.int64).reshape(-1, POP_COLUMNS),
-        weights=_flat(tables.weights, dtype),
+        weights=_flat(tables.weights, dtype, at_line=tables.dense),
         sparse_start=_flat(tables.starts, np.dtype(np.int64)),
         sparse_target=_flat(tables.targets, tables.narrow()),
         bias=bias,
@@ -207,11 +213,17 @@ def _compressed(matrix: NDArray[np.float64]) -> Sparse:
     return Sparse(start.astype(np.int64), target.astype(np.int32), by_source[source, target], len(matrix))
 
 
-def _flat(parts: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The parts one after the other, at least one element; a single one is not copied where it fits."""
-    if len(parts) == 1 and len(parts[0]):
+def _flat(parts: Sequence[NDArray[Any]], dtype: np.dtype[Any], *, at_line: bool = False) -> NDArray[Any]:
+    """The parts one after the other, at least one element, or a single part as it is where it fits.
+
+    ``at_line``: from a line of the cache on, whence rows of a matrix are read twice as fast.
+    """
+    from nirbridge.kernels.vectors import aligned_empty
+
+    if len(parts) == 1 and len(parts[0]) and not at_line:
         return np.ascontiguousarray(parts[0], dtype)
-    flat = np.zeros(max(sum(len(part) for part in parts), 1), dtype)
+    flat: NDArray[Any] = aligned_empty(max(sum(len(part) for part in parts), 1), dtype)
+    flat[:1] = 0  # where there is no part
     at = 0
     for part in parts:
         flat[at : at + len(part)] = part

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
-from nirbridge.kernels.lanes import WIDE, at_or_above, lowest_bit
+from nirbridge.kernels.vectors import WIDE, at_least, load, lowest
 from nirbridge_reference.readings import SPYX, read
 
 use_cache(__name__)
@@ -81,9 +81,9 @@ def fire(
     thetas = 5 * par.shape[1]
     full = start + size // WIDE * WIDE
     for wide in range(start, full, WIDE):
-        bits = at_or_above(v, wide, par, thetas + wide)
+        bits = at_least(load(v, wide, WIDE), load(par, thetas + wide, WIDE))
         while bits != 0:
-            unit[to + found] = wide - start + lowest_bit(bits)
+            unit[to + found] = wide - start + lowest(bits)
             found += 1
             bits &= bits - np.uint64(1)
     for i in range(np.uint64(full), np.uint64(end)):  # without a branch: who spikes is unforeseeable

@@ -19,7 +19,7 @@ from nirbridge.recording import Counts, Recording
 from nirbridge.spikes import Spikes
 from nirbridge_reference.cost import host_cost, jetson_cost
 from nirbridge_reference.lower import Lowered
-from nirbridge_reference.power import Meter
+from nirbridge_reference.power import package_meter
 from nirbridge_reference.profiles import delays_from_input, trace_units
 
 if TYPE_CHECKING:
@@ -50,11 +50,12 @@ class ReferenceProgram:
 
             self._loop: Loop | CudaLoop = CudaLoop(lowered, target.threads)
             self._gpu = self._loop
+            self._meter = self._gpu.meter()
         else:
             from nirbridge_reference.loop import Loop
 
             self._loop = Loop(lowered, target.threads)
-        self._meter = Meter()
+            self._meter = package_meter()
 
     @property
     def placement(self) -> Placement:
@@ -124,11 +125,11 @@ class ReferenceProgram:
         """Measured on this host or its GPU, or modelled for the device that the target names."""
         if self.target.device == "jetson-orin-nano":
             return jetson_cost(self.lowered.network, recording, self.target.batch)
+        energy = self._meter.energy(recording.wall_s or 0.0)
         if self._gpu is not None:
             from nirbridge_reference.cuda_cost import gpu_cost
 
-            return gpu_cost(recording, str(self._gpu.device), self._gpu.threads)
-        energy = self._meter.energy(recording.wall_s or 0.0)
+            return gpu_cost(recording, str(self._gpu.device), self._gpu.threads, energy)
         return host_cost(recording, self.target.threads or os.cpu_count() or 1, energy)
 
     def _unit_of(self, trace: str) -> NDArray[np.floating]:

@@ -40,9 +40,10 @@ class Reference:
     reader has the choice and the reader's default otherwise; for ``loihi`` the weight_scale at which the
     largest weight becomes 127. arithmetic: ``float32`` or ``float64``; None takes what the graph's
     semantics say. backend: ``cuda`` runs a batch on one GPU, a block of threads per sample, with the
-    same spikes; it is refused (NB608) where there is none. threads: of the CPU, 0 takes every core; with
-    ``cuda`` of a block, 0 takes one per neuron of the widest node. Results do not depend on either.
-    device: whose cost is stated: ``host`` is measured while running, ``jetson-orin-nano`` is the
+    same spikes; it is refused (NB608) where there is none. A block runs on one multiprocessor, so a single
+    sample, however large its network, uses one of them: a GPU pays for batches. threads: of the CPU, 0 takes
+    every core; with ``cuda`` of a block, 0 takes one per neuron of the widest node. Results do not depend on
+    either. device: whose cost is stated: ``host`` is measured while running, ``jetson-orin-nano`` is the
     model fitted to published rows (ENERGY.md §4) at ``batch`` samples a batch.
     """
 

@@ -238,6 +238,20 @@ def test_compare(call: Call, graph: Path, data: Path, tmp_path: Path) -> None:
     assert "spikes agree" in call(*arguments, "-n", 4).out
 
 
+def test_compare_with_the_graph_before_a_training(call: Call, graph: Path, data: Path) -> None:
+    other = network()
+    other.nodes["w1"].weight = 3 * other.nodes["w1"].weight
+    write_graph(Path("before.nir"), other)
+    arguments = ("compare", graph, "--against", "before.nir", "-t", "reference", "-d", data, "--json")
+    rows = parsed(call(*arguments, "-t", "reference:threads=1").out)["results"]
+    assert [row["target"] for row in rows] == ["reference (before.nir)", "reference:threads=1"]
+    alone = [
+        parsed(call("run", g, "-t", "reference", "-d", data, "--json").out) for g in ("before.nir", graph)
+    ]
+    assert [row["correct"] for row in rows] == [found["correct"] for found in alone]
+    assert rows[1]["versus"]["spikes_agree"] < 1
+
+
 CONFIG = """
 [graph]
 dt = 1e-3

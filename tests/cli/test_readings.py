@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import nir
 import numpy as np
@@ -62,6 +63,8 @@ def test_each_reading_stands_with_its_first_difference(files, call):
 def test_the_table_names_readings_and_refusals(files, call):
     done = call("compare", files / "n.nir", "--semantics", "norse,lava-dl", "--data", files / "d.npz")
     assert "canonical (the file's own)" in done.out
+    own = re.search(r"h\[\d+\] step \d+, sample \d +own (\S+) \(spike\), here (\S+)", done.out)
+    assert own and float(own[1]) > 1 > float(own[2])
     assert "lava-dl: cannot take this graph: NB201 node 'h' (LIF)" in done.out
 
 

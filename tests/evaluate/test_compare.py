@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,8 +14,10 @@ from nirbridge.data import Dataset
 from nirbridge.errors import BadInput, Unsupported
 from nirbridge.evaluate import compare, fit_duration, run
 from nirbridge.graph import GraphMetadata, copy, read_metadata, write_metadata
+from nirbridge.passes import QuantizeWeights, Rename
 from nirbridge.plugins import parse
 from nirbridge.report import Report
+from nirbridge.semantics import semantics_of, with_semantics
 from nirbridge.spikes import Spikes
 
 
@@ -87,6 +91,66 @@ def test_three_targets_tell_quantisation_and_arithmetic_apart(graph, data):
     assert report.results[2].lowered.spikes_agree == 1.0  # spinnaker2 computes the reference's own floats
     again = Report.from_dict(json.loads(json.dumps(report.as_dict())))
     assert json.dumps(again.as_dict()) == json.dumps(report.as_dict())
+
+
+def test_the_first_target_may_run_the_graph_before_a_training(graph, data):
+    """Float against its own rounding: the same as rounding as a pass of the second target."""
+    rounded = QuantizeWeights(bits=3)(graph)
+    report = compare(rounded, targets("reference", "reference:threads=1"), data, against=graph)
+    ran = [run(g, parse("targets", "reference"), data) for g in (graph, rounded)]
+    assert [r.correct for r in report.results] == [one.correct for one in ran]
+    versus = report.results[1].versus
+    assert versus.first_difference is not None
+    assert versus.same_predictions == (ran[0].predictions == ran[1].predictions).mean()
+    assert (
+        compare(graph, targets("reference", "reference"), data, against=graph)
+        .results[1]
+        .versus.first_difference
+        is None
+    )
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_renamed_nodes_are_paired_by_the_name_that_they_had(graph, data, swapped):
+    """The neurons and the read-out are renamed on one side: the same spikes, under the names of the file."""
+    other = Rename(names="hidden1=h/out=a")(graph)
+    file, before = (other, graph) if swapped else (graph, other)
+    report = compare(file, targets("reference", "reference"), data, against=before)
+    versus = report.results[1].versus
+    assert {item.node for item in versus.agreement} == ({"h"} if swapped else {"hidden1"})
+    assert versus.spikes_agree == 1.0 and sum(item.matched for item in versus.agreement) > 0
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """The reference behind a pass that renames a spiking node."""
+
+    inner: object
+    name: ClassVar[str] = "renaming"
+
+    def passes(self, graph):
+        return (Rename(old="hidden1", new="h"),)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+
+def test_a_targets_pass_may_rename_spiking_nodes(graph, data):
+    plain = targets("reference", "reference")
+    report = compare(graph, [plain[0], ("renaming", Renaming(plain[1][1]))], data)
+    assert report.results[1].versus.spikes_agree == 1.0
+    assert "hidden1" in report.results[1].counts
+
+
+def test_graphs_whose_spikes_have_no_partner_are_not_compared(graph, data):
+    other = Rename(old="hidden1", new="h")(graph)
+    del other.nodes["h"].metadata["nirbridge_from"]
+    with pytest.raises(Unsupported, match=r"node 'h' has no neurons .* and 24 in the one") as caught:
+        compare(graph, targets("reference", "reference"), data, against=other)
+    assert caught.value.code == "NB202"
+    slower = with_semantics(graph, replace(semantics_of(graph), dt=2e-3))
+    with pytest.raises(Unsupported, match=r"steps of 0\.001 s and 0\.002 s"):
+        compare(graph, targets("reference", "reference"), data, against=slower)
 
 
 def test_without_labels_there_is_no_accuracy(graph, data):

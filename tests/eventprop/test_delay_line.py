@@ -192,6 +192,6 @@ def test_sums_are_added_branch_after_branch(loop_at):
         expected += part
     if loop_at == 3:
         expected += loop
-    x, work = np.zeros(width, np.float32), np.empty(width, np.float32)
-    add_line(x, work, weights.reshape(-1), 0, width, n, line, 2, start, units, loop, loop_at)
+    x = np.zeros(width, np.float32)
+    add_line(x, weights.reshape(-1), 0, width, n, line, 2, start, units, loop, loop_at)
     assert x.tobytes() == expected.tobytes()

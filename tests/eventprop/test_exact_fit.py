@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nirbridge import conformance
-from nirbridge.errors import Unsupported, UsageError
-from nirbridge.graph import inline, read_metadata, replace_nodes
+from nirbridge.errors import BadInput, Unsupported
+from nirbridge.graph import inline, read_metadata, replace_nodes, write_metadata
 from nirbridge.graph.spiking_stack import spiking_stack
 from nirbridge.io.yin_yang import yin_yang
 from nirbridge.semantics import Semantics, with_semantics
@@ -68,6 +68,41 @@ def test_training_on_first_spikes_learns_and_is_recorded():
     assert curve[-1]["valid_accuracy"] > max(0.6, curve[0]["accuracy"])
 
 
+@pytest.mark.parametrize("loss", ["xent-timestep", "mse-trace"])
+def test_losses_at_every_moment_predict_by_the_mean(loss):
+    """They have no read-out of their own: the scores are those of the mean of V, and they learn."""
+    graph = conformance.example_graph(np.random.default_rng(5))
+    data = conformance.example_data(np.random.default_rng(6), samples=12)
+    trainer = EventProp(mode="exact", loss=loss, epochs=4, lr=5e-3, ease_in=1.0, shards=1)
+    plan = plan_or_stack(trainer, inline(graph))
+    mean = EventProp(mode="exact", loss="xent-mean", shards=1)
+    scores = [ExactExecutor(plan, t).score(data.spikes, None, plan.weights).scores for t in (trainer, mean)]
+    np.testing.assert_allclose(*scores, rtol=1e-9, atol=1e-12)
+    trained = trainer.fit(graph, data, rng=np.random.default_rng(0))
+    curve = read_metadata(trained).training["curve"]
+    assert read_metadata(trained).readout == "mean" and curve[-1]["loss"] < 0.95 * curve[0]["loss"]
+
+
+def test_the_forward_pass_is_that_of_continuous_time():
+    """The spikes and scores that training counts, by node name."""
+    rng = np.random.default_rng(1)
+    graph, data = first_spike_graph(rng), yin_yang("train", 6, duration_s=0.06)
+    trainer = EventProp(mode="exact", loss="ttfs-xent")
+    marked = write_metadata(graph, read_metadata(graph).model_copy(update={"readout": "first-spike"}))
+    scores, sent = trainer.forward(marked, data.spikes)
+    plan = plan_or_stack(trainer, inline(graph))
+    found = ExactExecutor(plan, trainer).score(data.spikes, None, plan.weights)
+    np.testing.assert_array_equal(scores, found.scores)
+    assert sum(len(spikes.times) for spikes in sent.values()) == found.counts.sum() > 20
+    first = sent["out"].select([0])
+    for unit in range(3):
+        own = first.times[first.units == unit]
+        assert -scores[0, unit] == (own[0] if len(own) else 0.06)
+    with pytest.raises(BadInput, match="read-out 'count' has no form in continuous time"):
+        counting = read_metadata(graph).model_copy(update={"readout": "count"})
+        trainer.forward(write_metadata(graph, counting), data.spikes)
+
+
 def test_a_resumed_training_gives_the_same_bits(tmp_path):
     data = conformance.example_data(np.random.default_rng(6))
     graph = conformance.example_graph(np.random.default_rng(5))
@@ -89,5 +124,3 @@ def test_what_has_no_continuous_time_is_refused_by_name():
     biased = replace_nodes(graph, {"w_out": nir.Affine(weight=weight, bias=np.full(len(weight), 0.1))})
     with pytest.raises(Unsupported, match="'w_out' \\(Affine\\) has a bias"):
         EventProp(mode="exact").fit(biased, data, rng=np.random.default_rng(0))
-    with pytest.raises(UsageError, match="xent-timestep"):
-        EventProp(mode="exact", loss="xent-timestep").fit(graph, data, rng=np.random.default_rng(0))

@@ -12,6 +12,8 @@ from nirbridge import conformance
 from nirbridge.errors import Unsupported, UsageError
 from nirbridge.graph import make, read_metadata, replace_nodes
 from nirbridge.graph.delays import KEY, fold, lower
+from nirbridge.graph.stack import layered
+from nirbridge.io.yin_yang import yin_yang
 from nirbridge.network import build
 from nirbridge.plugins import parse
 from nirbridge.semantics import Semantics, with_semantics
@@ -19,7 +21,8 @@ from nirbridge_eventprop import EventProp
 from nirbridge_eventprop.adam import total_gradient
 from nirbridge_eventprop.dispatch import StackExecutor, plan_or_stack
 from nirbridge_eventprop.grid.executor import GridExecutor
-from nirbridge_eventprop.grid.plan import Plan, Rates, plan_of
+from nirbridge_eventprop.grid.parts import Rates
+from nirbridge_eventprop.grid.plan import Plan, plan_of
 from nirbridge_eventprop.stack import Stack, stack_of
 
 DERIVED = {"input_type", "output_type", "metadata"}
@@ -143,6 +146,26 @@ def test_training_lowers_the_loss_and_keeps_the_graph(name):
     assert read_metadata(trained).training["valid_accuracy"] == pytest.approx(result.accuracy)
 
 
+@pytest.mark.parametrize("mode", ["step", "substep"])
+def test_a_first_spike_training_wakes_silent_outputs(mode):
+    """From a start in which no output ever fires; without ``wake`` there is no gradient at all."""
+    data = yin_yang("train", 200, duration_s=0.06)
+    graph = layered(
+        inputs=5, hidden=[40], outputs=3, dt=1e-3, rng=np.random.default_rng(0), input_mean=1.5,
+        input_sd=0.78, output_mean=0.1, output_sd=0.05, spiking=True,
+    )  # fmt: skip
+    graph = with_semantics(graph, Semantics(dt=1e-3, decay="exact"))
+    options = {"slope": "crossing", "loss": "ttfs-xent", "epochs": 8, "lr": 2e-2, "ease_in": 1.0, "lift": 0.0}
+    woken, left = (
+        EventProp(mode=mode, wake=wake, **options).fit(graph, data, rng=np.random.default_rng(0))
+        for wake in (20.0, 0.0)
+    )
+    first, last = (read_metadata(woken).training["curve"][at] for at in (0, -1))
+    assert last["loss"] < 0.2 * first["loss"] and last["accuracy"] > 0.4
+    np.testing.assert_array_equal(left.nodes["w1"].weight, graph.nodes["w1"].weight)
+    np.testing.assert_array_equal(left.nodes["w_out"].weight, graph.nodes["w_out"].weight)
+
+
 def test_a_killed_training_goes_on_with_the_same_bits(tmp_path):
     graph = delayed(stacked(), np.random.default_rng(1))
     data = conformance.example_data(np.random.default_rng(6))
@@ -160,11 +183,7 @@ def test_everything_else_is_trained_at_its_own_rate():
     node.metadata[KEY] = np.random.default_rng(3).integers(0, 30, node.weight.shape).astype(np.int32)
     data = conformance.example_data(np.random.default_rng(6), samples=24)
     options = {"train_tau": 0.02, "train_threshold": 0.01, "train_bias": 1e-3, "train_delay": 1.0}
-    trainer = (
-        EventProp(mode="substep", epochs=4, batch=8, ease_in=1.0, freeze="*", max_delay=0.02, **options)
-        if False
-        else EventProp(mode="substep", epochs=4, batch=8, ease_in=1.0, max_delay=0.02, **options)
-    )
+    trainer = EventProp(mode="substep", epochs=4, batch=8, ease_in=1.0, max_delay=0.02, **options)
     trained = trainer.fit(graph, data, validation=data, rng=np.random.default_rng(1))
     before, after = graph.nodes["hidden1"], trained.nodes["hidden1"]
     assert not np.allclose(before.tau_mem, after.tau_mem) and not np.allclose(before.tau_syn, after.tau_syn)

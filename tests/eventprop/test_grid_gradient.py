@@ -284,6 +284,40 @@ def test_the_rescue_term_in_mode_step():
         assert value == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-5), kind
 
 
+@pytest.mark.parametrize("mode", ["step", "substep"])
+def test_a_silent_output_is_woken_where_it_is_the_label_s(mode):
+    """Hidden neurons spike, outputs do not: what moves the loss of the label's output is its largest V."""
+    network = random_network(5, spiking=True, equal=False, adapts=False, delays=False)
+    loops = [replace(c, latency=int(mode == "step" and c.pre >= c.post)) for c in network.connections]
+    network = grid_network(INPUTS, network.layers, loops, DT)
+    into = [c for c, connection in enumerate(network.connections) if connection.post == 3]
+    weights = network.wires.weights.copy()
+    for c in into:
+        weights[network.places[c]] *= 0.05
+    network = network.changed(weights=weights)
+    engine = Engine(network, LOSSES["ttfs-xent"](), mode=mode, wake=0.5, slope_floor=1e-9)
+    spikes, labels = random_input(5), np.array([0, 1])
+    first = engine.run(spikes, labels, keep=True)
+    assert first.counts[:, : network.n_hidden].sum() > 5
+    assert not first.counts[:, network.n_hidden :].any()
+    weight = by_parameter(network, engine.total(), 2).weight
+    for c in into:
+        assert not weight[c][:, 2].any() and weight[c][:, :2].any(), "no label 2, so nothing pulls there"
+    places = [(c, at) for c in into for at in range(0, 15, 2)]
+    places += [(0, at) for at in range(9)] if mode == "substep" else []
+    compared = 0
+    for c, at in places:
+        ends = []
+        for side in (1e-7, -1e-7):
+            engine.network = moved(network, "w", (c, at), side)
+            ends.append(engine.run(spikes, labels, learn=False, keep=True))
+        if all(fingerprint(end) == fingerprint(first) for end in ends):
+            slope = (ends[0].loss.mean() - ends[1].loss.mean()) / 2e-7
+            assert weight[c].reshape(-1)[at] == pytest.approx(slope, rel=2e-4, abs=1e-6)
+            compared += abs(slope) > 1e-4
+    assert compared > 5
+
+
 def test_shards_change_only_the_order_of_sums():
     network = random_network(2, spiking=False, equal=False, adapts=True, delays=True)
     spikes = random_input(2)

@@ -11,6 +11,7 @@ from nirbridge.data import Blend, ChannelShift, Drop, Jitter, TimeStretch
 from nirbridge.errors import BadInput
 from nirbridge.graph import digest, read_metadata, write_metadata
 from nirbridge_eventprop import EventProp
+from nirbridge.kernels.vectors import WIDE
 
 RICH = {
     "batch": 5,
@@ -174,6 +175,6 @@ def test_ema_decides_what_is_returned_not_what_is_trained(weights_by_epoch, grap
         np.testing.assert_array_equal(file["weights"], plain[-1]["weights"])
         returned = file["average"] if ema else file["weights"]
     found = trained.nodes["w1"].weight.T
-    flat = returned[: found.shape[0] * 32].reshape(found.shape[0], 32)[:, : found.shape[1]]
+    flat = returned[: found.shape[0] * WIDE].reshape(found.shape[0], WIDE)[:, : found.shape[1]]
     np.testing.assert_array_equal(found, flat)
     assert np.array_equal(returned, plain[-1]["weights"]) == (ema == 0)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import nir
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from nirbridge import conformance
 from nirbridge.errors import Unsupported
 from nirbridge.graph import read_metadata, replace_nodes
+from nirbridge.graph.stack import layered
 from nirbridge.network import build
 from nirbridge.semantics import Semantics, with_semantics
+from nirbridge.spikes import Spikes
 from nirbridge_eventprop import EventProp
 from nirbridge_eventprop.adam import total_gradient
+from nirbridge_eventprop.dispatch import StackExecutor
 from nirbridge_eventprop.executor import Executor
 from nirbridge_eventprop.losses import LOSSES
 from nirbridge_eventprop.stack import stack_of
@@ -51,6 +56,54 @@ def test_gradient_equals_finite_differences_where_spikes_stay(layers, loss):
             compared += 1
     assert compared > 100
     assert first.counts.sum() > 100
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    layers=st.integers(1, 2),
+    recurrent=st.booleans(),
+    line=st.booleans(),
+    equal=st.booleans(),
+    loss=st.sampled_from(sorted(LOSSES)),
+)
+@settings(max_examples=15, deadline=None, derandomize=True)
+def test_random_stacks_follow_finite_differences(seed, layers, recurrent, line, equal, loss):
+    """Each weight node along random directions, where neurons keep their spikes; some with a delay line."""
+    rng = np.random.default_rng(seed)
+    graph = layered(
+        inputs=6, hidden=[8] * layers, outputs=3, dt=1e-3, rng=rng, recurrent=recurrent, input_mean=0.9,
+        input_sd=0.6, hidden_mean=0.5, hidden_sd=0.5, recurrent_sd=0.3, output_sd=0.6,
+        delay_line=(3, 2e-3) if line else None, tau_shape=None if equal else 20.0,
+    )  # fmt: skip
+    stack = stack_of(build(with_semantics(graph, Semantics(dt=1e-3, decay="exact", arithmetic="float64"))))
+    trainer = EventProp(mode="substep", loss=loss, slope_floor=1e-9, shards=1, threads=1)
+    executor = StackExecutor(stack, trainer)
+    spikes = Spikes.from_dense((rng.random((2, 40, 6)) < 0.12).astype(int), 1e-3)
+    labels = rng.integers(0, 3, 2)
+    first = executor.score(spikes, labels, stack.weights, learn=True)
+    assume(8 <= first.counts.sum() <= 600)
+    found = np.zeros_like(stack.weights)
+    total_gradient(executor.gradients, stack.gradient_factor / 2, found)
+    compared = 0
+    for place in stack.nodes:
+        for _ in range(3):
+            way = np.zeros(len(found))
+            block = way[place.offset : place.offset + place.rows * place.width]
+            block.reshape(place.rows, place.width)[:, : place.columns] = rng.normal(
+                size=(place.rows, place.columns)
+            )
+            ends = {
+                h: executor.score(spikes, labels, stack.weights + h * way) for h in (-2e-7, -1e-7, 1e-7, 2e-7)
+            }
+            if any(not np.array_equal(end.counts, first.counts) for end in ends.values()):
+                continue
+            near, far = ((ends[h].loss.mean() - ends[-h].loss.mean()) / (2 * h) for h in (1e-7, 2e-7))
+            if abs(near - far) > 1e-4 * abs(near) + 1e-7:
+                continue  # a spike left its step or its round between them: not smooth here
+            assert float(found @ way) == pytest.approx(near, rel=1e-3, abs=1e-6)
+            compared += 1
+    executor.close()
+    assert compared > 0
 
 
 def test_validation_is_that_of_the_network_that_chips_run():

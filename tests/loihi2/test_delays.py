@@ -167,6 +167,84 @@ def test_a_delay_line_is_late_injection_named_and_counted(build: SimpleNamespace
     assert short.lowered.inputs.n_late == 0
 
 
+TAPS = (0, 30, 70, 100, 140)
+
+
+def taps(build: SimpleNamespace) -> tuple[nir.NIRGraph, nir.NIRGraph]:
+    """A delay line of five taps, and the same network with 100 inputs of its own for them and no delay."""
+    rng = np.random.default_rng(6)
+    graph = build.recurrent()
+    weights = [rng.normal(0.1, 0.6, (32, 20)) for _ in TAPS]
+    nodes = {name: node for name, node in graph.nodes.items() if name != "w_in"}
+    edges = [e for e in graph.edges if "w_in" not in e]
+    line = dict(nodes)
+    wires = list(edges)
+    for tap, weight in zip(TAPS, weights, strict=True):
+        line[f"w{tap}"] = nir.Linear(weight)
+        line[f"d{tap}"] = nir.Delay(np.full(20, tap * build.dt))
+        wires += [("input", f"d{tap}"), (f"d{tap}", f"w{tap}"), (f"w{tap}", "hidden")]
+    wide = {**nodes, "input": nir.Input(np.array([100])), "w_in": nir.Linear(np.hstack(weights))}
+    edges += [("input", "w_in"), ("w_in", "hidden")]
+    return make(line, wires, graph.metadata), make(wide, edges, graph.metadata)
+
+
+def tapped(spikes: Spikes, dt: float) -> Spikes:
+    """Every spike once for each tap: later, on the tap's own channels."""
+    sample = np.repeat(np.arange(spikes.n_samples), spikes.counts())
+    times = np.concatenate([spikes.times + tap * dt for tap in TAPS])
+    units = np.concatenate([spikes.units + 20 * k for k in range(len(TAPS))])
+    kept = times < spikes.duration
+    return Spikes.from_events(
+        times[kept], units[kept], np.tile(sample, len(TAPS))[kept],
+        n_samples=spikes.n_samples, n_units=100, duration=spikes.duration,
+    )  # fmt: skip
+
+
+def test_the_taps_of_a_line_share_late_channels_rows_and_messages(build: SimpleNamespace) -> None:
+    """The host sends late by 70 and 140 steps only; synapses wait for the rest, 62 steps at most."""
+    line, wide = (legal(graph) for graph in taps(build))
+    target = Loihi2()
+    (finding,) = [f for f in target.check(line) if f.code == "NB208"]
+    assert "the host sends 40 channels late, by 70, 140 steps" in finding.message
+    program, plain = target.compile(line), target.compile(wide)
+    assert program.lowered.inputs.late.tolist() == [0] * 20 + [70] * 20 + [140] * 20
+    early = build.random_spikes(3, steps=50, rate=0.15)
+    spikes = early.with_duration(0.2)[0]  # so that every tap arrives
+    ours = program.run(spikes, record=["hidden", "hidden:v"])
+    theirs = plain.run(tapped(spikes, build.dt), record=["hidden", "hidden:v"])
+    assert len(theirs.spikes["hidden"].times) > 300
+    np.testing.assert_array_equal(ours.spikes["hidden"].times, theirs.spikes["hidden"].times)
+    np.testing.assert_array_equal(ours.spikes["hidden"].units, theirs.spikes["hidden"].units)
+    np.testing.assert_array_equal(ours.traces["hidden:v"], theirs.traces["hidden:v"])
+    np.testing.assert_array_equal(ours.output, theirs.output)
+    np.testing.assert_array_equal(ours.counts["hidden"]["synops"], theirs.counts["hidden"]["synops"])
+    sent = ours.counts["input"]["spikes"]
+    assert np.all(ours.counts["hidden"]["loihi2_messages"] <= sent + ours.counts["hidden"]["spikes"])
+    (core,) = [core for core in program.placement.cores if core.node == "hidden"]
+    synapse = 8 + 12 + 6
+    rows = 40 * -(-(20 + 32 * 2 * synapse) // 64)  # two taps each: 0 and 30, 70 and 100
+    rows += (20 + 32) * -(-(20 + 32 * synapse) // 64)  # one: 140, and the loop
+    assert core.detail["synmem_units"] == rows
+    assert core.detail["axons_in"] == 60 + 32
+
+
+def test_a_line_within_62_steps_needs_no_late_channel(build: SimpleNamespace) -> None:
+    graph = build.recurrent()
+    rng = np.random.default_rng(4)
+    nodes = {**graph.nodes, "w_now": nir.Linear(rng.normal(0.3, 1.0, (32, 20)))}
+    nodes["line"] = nir.Delay(np.full(20, 0.03))
+    edges = [e for e in graph.edges if e != ("input", "w_in")]
+    edges += [("input", "line"), ("line", "w_in"), ("input", "w_now"), ("w_now", "hidden")]
+    program = Loihi2().compile(legal(make(nodes, edges, graph.metadata)))
+    spikes = build.random_spikes(2)
+    recording = program.run(spikes)
+    assert program.lowered.inputs.n_late == 0
+    (core,) = [core for core in program.placement.cores if core.node == "hidden"]
+    assert core.detail["axons_in"] == 20 + 32
+    arrived = recording.counts["input"]["spikes"] + recording.counts["hidden"]["spikes"]
+    assert np.all(recording.counts["hidden"]["loihi2_messages"] <= arrived)
+
+
 def test_a_line_alone_sends_no_early_copy(build: SimpleNamespace) -> None:
     graph = line(build, 70)
     edges = [e for e in graph.edges if "w_now" not in e]

@@ -162,6 +162,19 @@ def test_too_many_sources_for_one_neuron_say_how_many_fit(extra: dict[str, Any])
         assert (fit_findings(parts, place(parts), Loihi2()) == []) is fits
 
 
+def test_a_delay_line_that_is_too_wide_says_how_many_sources_fit() -> None:
+    """Rows of five synapses a target: half of the sources as now, then as many as are named."""
+    demand = Demand(name="h", size=3, axons=6000, bits=8, delays=True, max_delay=60, lines=((5600, 5),))
+    assert demand.units(1) == 5600 * -(-(20 + 5 * 26) // 64) + 400
+    found = fit_findings([partition(demand)], place([partition(demand)]), Loihi2())
+    most = int(str(found[0].fix).split("at most ")[1].split()[0].replace(",", ""))
+    assert 3000 < most < 6000
+    for axons, fits in ((most, True), (most + 2, False)):
+        few = replace(demand, axons=axons, lines=((5600 * axons // 6000, 5),))
+        parts = [partition(few)]
+        assert (fit_findings(parts, place(parts), Loihi2()) == []) is fits
+
+
 def test_delay_buffers_count_when_a_layer_is_cut() -> None:
     """A layer whose synapses fit one core, but not the ring of 63 accumulators a neuron beside them."""
     demand = Demand(name="h", size=1000, axons=20, bits=8, delays=True, max_delay=62)

@@ -150,7 +150,7 @@ def usable(edges: Edges) -> bool:
         left -= free
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(edges=wirings)
 def test_any_wiring_has_the_arcs_and_delays_of_the_rules(edges: Edges) -> None:
     assume(usable(edges))
@@ -161,6 +161,7 @@ def test_any_wiring_has_the_arcs_and_delays_of_the_rules(edges: Edges) -> None:
     assert all(place[u] < place[v] for (u, v), delay in rules.items() if delay == 0)
 
 
+@settings(deadline=None)
 @given(edges=wirings, data=st.data())
 def test_names_in_the_file_keep_their_order_of_summation(edges: Edges, data: st.DataObject) -> None:
     assume(usable(edges))

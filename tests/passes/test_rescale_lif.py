@@ -11,6 +11,7 @@ import pytest
 
 from nirbridge.errors import Unsupported
 from nirbridge.graph import copy, digest, equal
+from nirbridge.graph.quantization import quantization_of
 from nirbridge.network import build
 from nirbridge.passes import Pipeline, QuantizeWeights, RescaleLif
 
@@ -65,6 +66,41 @@ def test_integer_weights_become_floats(random: Random, run: Run, seed: int) -> N
 def test_it_goes_through_a_pipeline(random: Random) -> None:
     after = Pipeline((RescaleLif(), QuantizeWeights()))(random(1))
     assert "nirbridge_q" in after.nodes["w1"].metadata
+
+
+def test_integer_weights_keep_their_integers_where_all_neurons_have_one_gain(
+    random: Random, run: Run
+) -> None:
+    graph = random(2)
+    for name in ("a", "b", "out"):
+        node = graph.nodes[name]
+        for field in ("r", "w_in", "tau_mem", "tau_syn", "tau"):
+            if hasattr(node, field):
+                setattr(node, field, np.full_like(getattr(node, field), abs(getattr(node, field)[0])))
+    by_population = QuantizeWeights(bits=4)(graph)
+    after = RescaleLif()(by_population)
+    before, now = run(by_population), run(after)
+    for name in ("a", "b"):
+        assert before.spikes[name].counts().sum() > 20
+        assert np.array_equal(before.spikes[name].to_dense(1e-3), now.spikes[name].to_dense(1e-3))
+    for name in ("w1", "ra", "w2", "rb", "w3"):
+        old, new = (quantization_of(g.nodes[name], name) for g in (by_population, after))
+        assert old is not None and new is not None
+        assert np.array_equal(old.q, new.q) and old.scale[0] != new.scale[0]
+    assert np.allclose(build(after).populations[build(after).neurons[0]].b_m, 1.0)
+
+
+def test_a_scale_for_each_row_takes_any_gain(random: Random, run: Run) -> None:
+    graph = random(3)
+    for name in ("a", "b", "out"):
+        graph.nodes[name].r = np.abs(graph.nodes[name].r)
+    rows = QuantizeWeights(granularity="channel")(graph)
+    after = RescaleLif()(rows)
+    assert np.array_equal(run(rows).spikes["a"].to_dense(1e-3), run(after).spikes["a"].to_dense(1e-3))
+    old, new = (quantization_of(g.nodes["w1"], "w1") for g in (rows, after))
+    assert old is not None and new is not None
+    assert np.array_equal(old.q, new.q)
+    assert np.ptp(new.scale / old.scale) > 0.1
 
 
 def shared(graph: nir.NIRGraph) -> None:

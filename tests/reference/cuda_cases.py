@@ -225,7 +225,7 @@ def results(name: str, samples: int = 2, **options: object) -> dict[str, np.ndar
 
 def in_the_simulator(threads: int = 4) -> dict[str, np.ndarray]:
     """All cases on backend cuda, and again where only the way of summing, the tape or the memory differs."""
-    from nirbridge_reference import cuda_run, cuda_tables
+    from nirbridge_reference import cuda_run, cuda_tables, lower
 
     found: dict[str, np.ndarray] = {}
 
@@ -238,6 +238,10 @@ def in_the_simulator(threads: int = 4) -> dict[str, np.ndarray]:
     for count in (1, 3, 33):
         keep(f"cubalif#{count} threads", "cubalif", threads=count)
     keep("cubalif#chosen threads", "cubalif", threads=0)
+    lower.FEW_FROM, usual = ((0, 1.0),), lower.FEW_FROM
+    for name in ("cubalif", "numbers", "signals"):
+        keep(f"{name}#dense as sparse", name)
+    lower.FEW_FROM = usual
     for label, cost, wide in (
         ("rows", 0, 1),
         ("row by row or by target", 0, 512),

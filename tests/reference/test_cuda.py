@@ -26,9 +26,11 @@ SCRIPT = runpy.run_path(str(FOLDER / "cuda_cases.py"))
 CASES, results = SCRIPT["CASES"], SCRIPT["results"]
 GPU = find_gpu()
 # cases once more, where only the way of computing differs: threads of a block, sparse matrices added by
-# row or by target, a tape that overflows, memory for a few samples only
+# row or by target, dense ones as sparse ones, a tape that overflows, memory for a few samples only
 WAYS = {
-    "cubalif": ["1 threads", "3 threads", "33 threads", "chosen threads", "a short tape"],
+    "cubalif": ["1 threads", "3 threads", "33 threads", "chosen threads", "a short tape", "dense as sparse"],
+    "numbers": ["dense as sparse"],
+    "signals": ["dense as sparse"],
     "images": ["rows", "row by row or by target", "by target"],
 }
 

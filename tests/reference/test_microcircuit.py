@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +61,43 @@ def test_a_short_run_at_one_percent(model):
         assert rate < 60
     assert recording.spikes["L5I"].times.size > 0
     assert recording.counts["L23E"]["updates"].sum() == 1000 * 207
+
+
+def test_a_constant_background_starts_from_spread_membranes(model):
+    rng = np.random.default_rng(0)
+    events = model.kick(0.2, 0.5, rng)
+    assert set(events.times) == {0.0} and events.n_units == 15435
+    heights = events.values * model.POTENTIAL / np.sqrt(0.2)
+    assert heights.min() > 0 and heights.max() <= model.THRESHOLD + 0.2
+    program = Reference(threads=1).compile(model.microcircuit(0.02, rng, "dc"))
+    recording = program.run(model.kick(0.02, 0.01, rng), record=["L4E:v"])
+    early = recording.traces["L4E:v"][0, 20]
+    assert 2 < early.std() < 8  # mV
+
+
+def test_a_run_that_does_not_fit_is_refused_before_it_starts(model, monkeypatch, capsys):
+    gib = 2**30
+    assert 4 < model.memory(1.0, 1.0, "dc") / gib < 6
+    assert model.memory(1.0, 1.0, "poisson") > 50 * gib
+    monkeypatch.setattr(model, "free", lambda: 20.0 * gib)
+    monkeypatch.setattr("sys.argv", ["microcircuit.py", "--scale", "1"])
+    with pytest.raises(SystemExit) as caught:
+        model.main()
+    said = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert "takes about" in said and "20.0 GiB are free" in said and "--background dc (5." in said
+    for wrong in (["--scale", "0"], ["--scale", "1.5"], ["--seconds", "0.1"]):
+        monkeypatch.setattr("sys.argv", ["microcircuit.py", *wrong])
+        with pytest.raises(SystemExit) as caught:
+            model.main()
+        assert caught.value.code == 2
+
+
+def test_a_small_run_prints_and_keeps_its_rates(model, monkeypatch, capsys, tmp_path):
+    out = tmp_path / "row.json"
+    arguments = ["microcircuit.py", "--scale", "0.01", "--seconds", "0.5", "--json", str(out)]
+    monkeypatch.setattr("sys.argv", arguments)
+    model.main()
+    row = json.loads(out.read_text())
+    assert set(row["rates_hz"]) == set(model.NAMES) and row["neurons"] == 771
+    assert row["rates_hz"]["L6I"] > 0.5 and "published" in capsys.readouterr().out

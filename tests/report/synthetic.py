@@ -208,7 +208,13 @@ def synthetic(*, spikes: int = 900) -> Report:
     )
     rates = {"hidden": 7.9, NASTY: 1.2}
     activity = {
-        "hidden": {"spikes": 505.0, "synops": 32000.0, "updates": 6400.0, "saturated": 0.0},
+        "hidden": {
+            "spikes": 505.0,
+            "synops": 32000.0,
+            "updates": 6400.0,
+            "saturated": 0.0,
+            "chip_peak_pe": 3.5,
+        },
         NASTY: {"spikes": 3.6, "synops": 1500.0, "updates": 300.0, "saturated": 2.0},
     }
     quantised = PassResult(

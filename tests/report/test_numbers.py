@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nirbridge.report.numbers import amount, interval, percent, plural, quantity, share, signed
+from nirbridge.report.numbers import amount, interval, percent, plural, quantity, share, signed, unknown
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,9 @@ def test_counts() -> None:
     assert (signed(-1), signed(0), signed(3)) == ("−1", "0", "+3")
     assert (plural(1, "pass"), plural(2, "pass"), plural(2, "core")) == ("1 pass", "2 passes", "2 cores")
     assert (amount(9e6), amount(0.12345)) == ("9,000,000", "0.1235")
+
+
+def test_an_unknown_energy_says_why() -> None:
+    silent = {"value": None, "source": "unknown: no power counter here"}
+    assert unknown({"energy_terms": [silent]}, "energy") == "unknown: no power counter here"
+    assert unknown({"energy_terms": [{"value": 1.0, "source": "a"}]}, "energy").startswith("unknown: ")

@@ -119,6 +119,11 @@ def test_figures_carry_interval_basis_source_and_what_is_unknown() -> None:
         assert text in page, text
 
 
+def test_counts_that_only_a_target_reads_are_left_out() -> None:
+    page = render(synthetic())
+    assert "synops 32,000" in page and "peak_pe" not in page
+
+
 def test_json_gives_the_same_page() -> None:
     report = synthetic()
     back = Report.from_dict(json.loads(json.dumps(report.as_dict())))

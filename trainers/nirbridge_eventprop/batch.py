@@ -10,9 +10,11 @@ from numba import njit
 
 from nirbridge.kernels import use_cache
 from nirbridge.kernels.events import order_events
+from nirbridge.kernels.vectors import NARROW, blank
 from nirbridge_eventprop import substep, substep_adjoint
-from nirbridge_eventprop.arrivals import line_gradient
-from nirbridge_eventprop.kernels import FORWARD, PADDED, SUBSTEP, backward, forward
+from nirbridge_eventprop.arrivals import row_gradient, steps_by_unit
+from nirbridge_eventprop.kernels import FORWARD, PADDED, RECURRENT, SUBSTEP, forward
+from nirbridge_eventprop.step_adjoint import backward
 
 use_cache(__name__)
 
@@ -40,7 +42,10 @@ def run_shard(
     c_mean: Any,
     omega_read: Any,
     regular: Any,
+    alike: Any,
     shared: Any,
+    series: Any,
+    cache: Any,
     slope_kind: Any,
     slope_floor: Any,
     learn: Any,
@@ -56,8 +61,8 @@ def run_shard(
 ) -> Any:
     """Run samples first … last−1 of a batch; stops early at a sample whose spikes exceed ``capacity``.
 
-    slope_kind: of mode `step`, or SUBSTEP for that mode. shared: see `substep`. line, loop_at: see
-    `arrivals`.
+    slope_kind: of mode `step`, or SUBSTEP for that mode. alike, line, loop_at: see `kernels`; shared, series:
+    see `substep`. cache [bytes]: larger weights and gradients do not stay in the processor's own cache.
     offsets (samples+1,), times [s] and units (events,): the batch's input events. learn: add the adjoint's
     sums to ``gradient``. loss (samples,), logits and scores (samples, padded outputs), counts
     (samples, states) spikes of every neuron, clamped (samples,). tape (rows, 3) int32 receives
@@ -67,21 +72,25 @@ def run_shard(
     layers = len(sizes) - 1
     tape_start = np.zeros((layers, n_steps + 1), np.int64)
     tape_unit = np.empty(capacity, np.int64)
-    tape_current = np.empty(capacity, par.dtype)
-    tape_x = np.empty(capacity, par.dtype)
+    tape_current = np.empty(capacity + NARROW, par.dtype)
+    tape_x = np.empty(capacity + NARROW, par.dtype)
     tape_round = np.empty(capacity if slope_kind == SUBSTEP else 0, np.int64)
-    tape_factors = np.empty((capacity if slope_kind == SUBSTEP else 0, 3), par.dtype)
+    tape_factors = np.empty((3, capacity + NARROW if slope_kind == SUBSTEP else 0), par.dtype)
     back = np.empty(capacity, par.dtype)
     delayed = len(line) > 1 or line[0] > 0
-    history = np.empty(n_steps * sizes[0, PADDED] if delayed and learn else 0, par.dtype)
     start = np.zeros(n_steps + 1, np.int64)
     width = len(a_mean)
-    z = np.zeros(width, par.dtype)
+    z = blank(width, par)
     score = np.zeros(width, np.float64)
-    error = np.zeros(width, par.dtype)
+    error = blank(width, par)
     longest = 0
     for b in range(first, last):
         longest = max(longest, offsets[b + 1] - offsets[b])
+    # a record of λ_I pays where rows are summed from it more often than twice and do not stay in the cache
+    often = 2 * par.itemsize * len(weights) > cache and longest > 2 * n_inputs
+    history = blank(n_steps * sizes[0, PADDED] if learn and (delayed or often) else 0, par)
+    by_unit = np.empty(max(n_inputs, sizes[0, PADDED]) + 1 if len(history) else 0, np.int64)
+    unit_step = np.empty(max(longest, capacity) if len(history) else 0, np.int64)
     events = np.empty(longest, np.int64)
     order = np.empty(longest, np.int64)
     steps = np.empty(longest, np.int64)
@@ -97,14 +106,14 @@ def run_shard(
             events[e] = mine_units[order[e]]
         if slope_kind == SUBSTEP:
             used = substep.forward(
-                n_steps, dt, start, events, line, sizes, par, shared, weights, omega, a_mean, c_mean,
-                omega_read, tape_start[0], tape_unit, tape_round, tape_current, tape_x, tape_factors, z,
-                score,
+                n_steps, dt, start, events, line, sizes, par, alike, shared, series, weights, omega, a_mean,
+                c_mean, omega_read, tape_start[0], tape_unit, tape_round, tape_current, tape_x, tape_factors,
+                z, score,
             )  # fmt: skip
         else:
             used = forward(
-                n_steps, dt, start, events, line, loop_at, sizes, par, weights, omega, a_mean, c_mean,
-                slope_kind, omega_read, tape_start, tape_unit, tape_current, tape_x, z, score,
+                n_steps, dt, start, events, line, loop_at, sizes, par, alike, weights, omega, a_mean,
+                c_mean, slope_kind, omega_read, tape_start, tape_unit, tape_current, tape_x, z, score,
             )  # fmt: skip
         if used > capacity:
             return b, used
@@ -134,31 +143,38 @@ def run_shard(
         if label >= 0:
             loss[b] = math.log(total) + top - logit_scale * z[label]
         if learn:
+            recorded = delayed or (often and len(mine_units) > 2 * n_inputs)
+            record = history if recorded else history[:0]
             for c in range(n_classes):
                 p = math.exp(logit_scale * z[c] - top) / total
                 error[c] = logit_scale * (p - (1.0 if c == label else 0.0))
             if slope_kind == SUBSTEP:
                 clamped[b] = substep_adjoint.backward(
-                    n_steps, dt, start, events, sizes, par, shared, weights, omega, a_mean, c_mean, error,
-                    regular, slope_floor, tape_start[0], tape_unit, tape_round, tape_current, tape_x,
-                    tape_factors, back, history, gradient,
+                    n_steps, dt, start, events, sizes, par, alike, shared, series, weights, omega, a_mean,
+                    c_mean, error, regular, slope_floor, tape_start[0], tape_unit, tape_round, tape_current,
+                    tape_x, tape_factors, back, record, gradient,
                 )  # fmt: skip
             else:
                 clamped[b] = backward(
-                    n_steps, start, events, sizes, par, weights, omega, a_mean, c_mean, error, regular,
-                    slope_kind, slope_floor, tape_start, tape_unit, tape_current, tape_x, back, history,
+                    n_steps, start, events, sizes, par, alike, weights, omega, a_mean, c_mean, error, regular,
+                    slope_kind, slope_floor, tape_start, tape_unit, tape_current, tape_x, back, record,
                     gradient,
                 )  # fmt: skip
-            if delayed:
-                line_gradient(
-                    gradient,
-                    sizes[0, FORWARD],
-                    sizes[0, PADDED],
-                    n_inputs,
-                    line,
-                    n_steps,
-                    start,
-                    events,
-                    history,
-                )
+            if recorded:
+                steps_by_unit(start, start[1:], events, n_inputs, n_steps, by_unit, unit_step)
+                block = n_inputs * sizes[0, PADDED]
+                for c in range(len(line)):
+                    row_gradient(
+                        gradient, sizes[0, FORWARD] + c * block, sizes[0, PADDED], n_inputs, line[c], n_steps,
+                        by_unit, unit_step, history,
+                    )  # fmt: skip
+                if slope_kind != SUBSTEP and sizes[0, RECURRENT] >= 0:
+                    end_of = tape_start[1] if layers > 1 else tape_start[0, 1:]
+                    steps_by_unit(
+                        tape_start[0], end_of, tape_unit, sizes[0, PADDED], n_steps, by_unit, unit_step
+                    )
+                    row_gradient(
+                        gradient, sizes[0, RECURRENT], sizes[0, PADDED], sizes[0, PADDED], 1, n_steps,
+                        by_unit, unit_step, history,
+                    )  # fmt: skip
     return last, 0

@@ -18,8 +18,10 @@ from nirbridge_eventprop.exact.executor import ExactExecutor
 from nirbridge_eventprop.executor import BatchResult, Executor, read_weights
 from nirbridge_eventprop.grid.executor import GridExecutor
 from nirbridge_eventprop.grid.export import with_parameters
-from nirbridge_eventprop.grid.plan import Plan, Rates, plan_of
+from nirbridge_eventprop.grid.parts import Rates
+from nirbridge_eventprop.grid.plan import Plan, plan_of
 from nirbridge_eventprop.losses import LOSSES, READOUTS
+from nirbridge_eventprop.options import TRAINED
 from nirbridge_eventprop.stack import Stack, stack_of, with_weights
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ def plan_or_stack(trainer: EventProp, graph: nir.NIRGraph) -> Stack:
 
 def needs_general(trainer: EventProp, graph: nir.NIRGraph) -> bool:
     """Whether the options or folded delays ask for more than the fast kernels do."""
-    moved = trainer.train_tau or trainer.train_threshold or trainer.train_bias or trainer.train_delay
+    moved = any(getattr(trainer, name) for name in TRAINED)
     inside = trainer.inside and trainer.mode == "substep"
     wanted = moved or trainer.rescue or inside or trainer.mode == "exact"
     return bool(wanted) or trainer.loss not in LOSSES or is_folded(graph)
@@ -112,7 +114,10 @@ def _general(trainer: EventProp, graph: nir.NIRGraph, refusal: Unsupported | Non
     power = 0.5 if trainer.optimiser == "sgd" else 1.0  # the training squares the factors of SGD's rates
     rates = Rates(
         tau=(trainer.train_tau / trainer.lr) ** power,
+        shared=trainer.tau_sharing == "layer",
         threshold=(trainer.train_threshold / trainer.lr) ** power,
+        reset=(trainer.train_v_reset / trainer.lr) ** power,
+        leak=(trainer.train_v_leak / trainer.lr) ** power,
         bias=(trainer.train_bias / trainer.lr) ** power,
         delay=(trainer.train_delay / trainer.lr) ** power,
         max_delay=max(math.floor(trainer.max_delay / dt + 0.5), 0),
@@ -133,7 +138,7 @@ def _general(trainer: EventProp, graph: nir.NIRGraph, refusal: Unsupported | Non
         raise UsageError(
             f"loss '{trainer.loss}' needs a read-out that {wanted}, '{last.name}' is a {found} one",
             code="NB701",
-            fix="use ttfs-xent with a CubaLIF read-out, a xent loss with a CubaLI read-out",
+            fix="use a loss ttfs-… with a CubaLIF read-out, one on the membrane with a CubaLI read-out",
         )
     if trainer.bits and trainer.train_tau:
         raise UsageError(

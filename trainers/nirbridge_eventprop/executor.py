@@ -13,8 +13,11 @@ from nirbridge.errors import BadInput
 from nirbridge.recording import Readout
 from nirbridge.spikes import Spikes
 from nirbridge_eventprop.batch import run_shard
-from nirbridge_eventprop.stack import Stack
+from nirbridge_eventprop.kernels import THETA, V_RESET
+from nirbridge_eventprop.stack import Stack, aligned
+from nirbridge_eventprop.substep_spike import SHORT
 
+CACHE = 4 << 20  # bytes of weights and gradients that a processor is taken to keep near
 TAPE = 16384  # spikes of a sample that a tape has room for at first
 KINDS = {"start": 0, "crossing": 1, "substep": 2}
 
@@ -51,10 +54,13 @@ class Executor:
         self.stack = stack
         self.shards = shards
         self.kind = KINDS[slope]
+        self.alike = np.array([_alike(stack, row) for row in stack.sizes])
         self.shared = _shared(stack)
+        self.series = _is_short(stack)
         self.slope_floor = slope_floor
-        self.pool = ThreadPoolExecutor(min(threads or os.cpu_count() or 1, shards))
-        self.gradients = np.zeros((shards, len(stack.weights)), stack.weights.dtype)
+        self.threads = min(threads or os.cpu_count() or 1, shards)
+        self.pool = ThreadPoolExecutor(self.threads)
+        self.gradients = aligned(np.zeros((shards, len(stack.weights)), stack.weights.dtype))
         self._capacity = TAPE
 
     def close(self) -> None:
@@ -94,6 +100,7 @@ class Executor:
         counts = np.zeros((n, stack.par.shape[1]), np.int32)
         clamped = np.zeros(n, np.int64)
         rows = np.zeros((0, 3), np.int32) if tape is None else tape
+        weights = aligned(weights)
         kind = KINDS["start"] if as_step else self.kind
         if learn:
             self.gradients[:] = 0
@@ -105,16 +112,19 @@ class Executor:
                 at, needed = run_shard(
                     at, end, spikes.offsets, spikes.times, spikes.units, given, n_steps, dt, stack.n_inputs,
                     stack.line, stack.loop_at, stack.n_outputs, stack.sizes, stack.par, weights,
-                    omega.astype(dtype), logit_scale,
-                    stack.a_mean, stack.c_mean, omega_read, regular, self.shared, kind, self.slope_floor,
-                    learn, capacity, self.gradients[s], loss, logits, scores, counts, clamped, rows,
-                    np.zeros(1, np.int64),
+                    omega.astype(dtype), logit_scale, stack.a_mean, stack.c_mean, omega_read, regular,
+                    self.alike, self.shared, self.series, CACHE, kind, self.slope_floor, learn, capacity,
+                    self.gradients[s], loss, logits, scores, counts, clamped, rows, np.zeros(1, np.int64),
                 )  # fmt: skip
                 if needed:
                     capacity = max(2 * capacity, int(needed))
                     self._capacity = max(self._capacity, capacity)
 
-        list(self.pool.map(shard, range(self.shards)))
+        if self.threads == 1:
+            for s in range(self.shards):
+                shard(s)
+        else:
+            list(self.pool.map(shard, range(self.shards)))
         classes = stack.n_outputs
         return BatchResult(loss, logits[:, :classes], scores[:, :classes], counts, int(clamped.sum()))
 
@@ -123,6 +133,19 @@ def _shared(stack: Stack) -> bool:
     """True where all neurons, the read-out's too, have the same time constants."""
     taus = np.concatenate([stack.par[7:9, row[0] : row[0] + row[2]] for row in stack.sizes], axis=1)
     return bool((taus == taus[:, :1]).all())
+
+
+def _alike(stack: Stack, layer: NDArray[np.int64]) -> bool:
+    """True where the neurons of a layer differ in threshold and reset at most."""
+    rows = np.delete(stack.par[:, layer[0] : layer[0] + layer[2]], (THETA, V_RESET), axis=0)
+    return bool((rows == rows[:, :1]).all())
+
+
+def _is_short(stack: Stack) -> bool:
+    """True in float32 where a step is short against all time constants: e^z is a short series in it."""
+    dt, (tau_m, tau_s) = stack.network.semantics.dt, stack.par[7:9]
+    rates = np.concatenate([1 / tau_m, 1 / tau_s - 1 / tau_m])
+    return stack.par.dtype == np.float32 and bool((dt * np.abs(rates) <= SHORT).all())
 
 
 def arguments_fit(spikes: Spikes, stack: Stack) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nirbridge.graph import inline, read_metadata
 from nirbridge.spikes import Spikes
 from nirbridge_eventprop.dispatch import plan_or_stack
+from nirbridge_eventprop.exact.inference import forward as exact_forward
 from nirbridge_eventprop.executor import Executor, arguments_fit, read_weights
 from nirbridge_eventprop.grid.inference import forward as grid_forward
 from nirbridge_eventprop.grid.plan import Plan
@@ -22,13 +23,18 @@ if TYPE_CHECKING:
 def forward(
     trainer: EventProp, graph: nir.NIRGraph, spikes: Spikes
 ) -> tuple[NDArray[np.float64], dict[str, Spikes]]:
-    """Scores (samples, classes) by the graph's read-out, and the spikes of every hidden node."""
+    """Scores (samples, classes) by the graph's read-out, and the spikes of every hidden node.
+
+    Mode `exact` runs in continuous time, the others as mode `step`.
+    """
     graph = inline(graph)
     stack = plan_or_stack(trainer, graph)
     network = stack.network
     arguments_fit(spikes, stack)
     metadata = read_metadata(graph)
     readout = (metadata.readout if metadata else None) or "mean"
+    if isinstance(stack, Plan) and trainer.mode == "exact":
+        return exact_forward(trainer, stack, spikes, readout)
     if isinstance(stack, Plan):
         return grid_forward(trainer, stack, spikes, readout)
     dt = network.semantics.dt

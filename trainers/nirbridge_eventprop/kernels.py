@@ -1,4 +1,4 @@
-"""Forward and adjoint of one sample on a fixed step (mode `step` of EVENTPROP.md §3 and §4).
+"""Forward pass of one sample on a fixed step (mode `step` of EVENTPROP.md §3).
 
 A stack of hidden layers l = 0 … L−1, each with optional recurrence, and a non-spiking read-out.
 With x the sum of the weights that arrive in a step (those of the layer before in the same step,
@@ -9,10 +9,10 @@ recurrent ones a step late), every layer computes
 in the order of operations of the reference target, so that both give the same bits. In EventProp's
 own variables the current is I·b_m/κ(dt) and the weight w·s with s = b_s·b_m/κ(dt).
 
-Arrays of all layers lie one after the other, each padded to a multiple of 16 neurons that never
-spike. ``sizes`` (L+1, 7) int64 has a row a layer, the read-out last: offset into the state arrays,
-padded size, neurons, offset of the feed-forward weights, rows of those weights, offset of the
-recurrent weights or −1, and 1 for an LI read-out (its input is a jump of V, there is no current).
+Arrays of all layers lie one after the other, hidden ones padded to a multiple of 64 neurons, the read-out
+to one of 16, that never spike. ``sizes`` (L+1, 7) int64 has a row a layer, the read-out last: offset into
+the state arrays, padded size, neurons, offset of the feed-forward weights, rows of those weights, offset of
+the recurrent weights or −1, and 1 for an LI read-out (its input is a jump of V, there is no current).
 Weights are [pre, post], rows padded like the layer.
 """
 
@@ -25,7 +25,8 @@ import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
-from nirbridge_eventprop.arrivals import add_line, add_rows
+from nirbridge.kernels.vectors import NARROW, WIDE, at_least, blank, double, load, lowest, splat, store
+from nirbridge_eventprop.arrivals import add_line, add_rows, with_rows
 
 use_cache(__name__)
 
@@ -33,17 +34,6 @@ OFFSET, PADDED, NEURONS, FORWARD, ROWS, RECURRENT, DIRECT = range(7)
 # rows of `par` (12, states)
 A_S, B_S, A_M, B_M, LEAK, THETA, V_RESET, TAU_M, TAU_S, KAPPA, V_LEAK, SCALE = range(12)
 START, CROSSING, SUBSTEP = range(3)
-BLOCK = 16  # neurons whose spike test is made at once; layers are padded to it
-WIDE = 64  # most steps, most neurons are silent: first ask for this many
-
-
-@njit(cache=True, nogil=True)
-def _any_at(v: Any, par: Any, first: Any, last: Any) -> Any:
-    """True where one of the neurons first … last−1 is at or above threshold; a test that vectorises."""
-    hit = False
-    for i in range(np.uint64(first), np.uint64(last)):
-        hit |= v[i] >= par[THETA, i]
-    return hit
 
 
 @njit(cache=True, nogil=True)
@@ -74,7 +64,7 @@ def _crossing(v0: Any, current: Any, e: Any, theta: Any, tau_m: Any, tau_s: Any,
     return t
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def _note_spike(
     i: Any, at: Any, v: Any, current: Any, par: Any, dt: Any, slope_kind: Any, tape_current: Any, tape_x: Any
 ) -> None:
@@ -97,6 +87,30 @@ def _note_spike(
         tape_current[at] = i0 * math.exp(-t / par[TAU_S, i])
 
 
+@njit(cache=True, nogil=True, forceinline=True)
+def _advance(par: Any, i: Any, x: Any, current: Any, v: Any) -> Any:
+    """I and V of neurons i … i+63 a step on, with input x; bits of those at or above threshold."""
+    states = par.shape[1]
+    flow = load(par, A_S * states + i, WIDE) * load(current, i, WIDE)
+    flow = flow + load(par, B_S * states + i, WIDE) * x
+    store(current, i, flow)
+    rise = load(par, A_M * states + i, WIDE) * load(v, i, WIDE) + load(par, LEAK * states + i, WIDE)
+    rise = rise + load(par, B_M * states + i, WIDE) * flow
+    store(v, i, rise)
+    return at_least(rise, load(par, THETA * states + i, WIDE))
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _advance_alike(par: Any, at: Any, i: Any, x: Any, current: Any, v: Any) -> Any:
+    """`_advance` where all neurons have the coefficients of neuron ``at``, but for the threshold."""
+    flow = splat(par, par[A_S, at], WIDE) * load(current, i, WIDE) + splat(par, par[B_S, at], WIDE) * x
+    store(current, i, flow)
+    rise = splat(par, par[A_M, at], WIDE) * load(v, i, WIDE) + splat(par, par[LEAK, at], WIDE)
+    rise = rise + splat(par, par[B_M, at], WIDE) * flow
+    store(v, i, rise)
+    return at_least(rise, load(par, THETA * par.shape[1] + i, WIDE))
+
+
 @njit(cache=True, nogil=True)
 def forward(
     n_steps: Any,
@@ -107,6 +121,7 @@ def forward(
     loop_at: Any,
     sizes: Any,
     par: Any,
+    alike: Any,
     weights: Any,
     omega: Any,
     a_mean: Any,
@@ -122,6 +137,7 @@ def forward(
 ) -> Any:
     """Run one sample forward.
 
+    alike (L+1,) bool: the neurons of a layer have the same coefficients, but for threshold and reset.
     line, loop_at: branches of the Input and the rank of the recurrent node among them, see `arrivals`.
     omega (n_steps,): weight of a step's mean read-out in ``z`` (padded outputs,), dt included.
     omega_read (n_steps,) float64: weight of V at the step's end in ``score`` (padded outputs,).
@@ -132,12 +148,12 @@ def forward(
     """
     layers = len(sizes) - 1
     states = par.shape[1]
-    v = np.zeros(states, par.dtype)
-    current = np.zeros(states, par.dtype)
-    x_forward = np.empty(states, par.dtype)
-    x_loop = np.empty(states, par.dtype)
-    part = np.empty(sizes[0, PADDED], par.dtype)
+    v = blank(states, par)
+    current = blank(states, par)
+    x_line = blank(sizes[0, PADDED], par)
+    x_loop = blank(sizes[0, PADDED], par)
     copies = len(line)
+    plain = copies == 1 and line[0] == 0
     capacity = len(tape_unit)
     used = 0
     z[:] = 0
@@ -145,234 +161,77 @@ def forward(
     previous_first = np.zeros(layers, np.int64)
     previous_last = np.zeros(layers, np.int64)
     out, out_width = sizes[layers, OFFSET], sizes[layers, PADDED]
-    first_out, n_out = np.uint64(out), np.uint64(out_width)
-    c_gain = np.empty(out_width, par.dtype)  # from the current to C·I0/dt
+    direct = sizes[layers, DIRECT]
+    c_gain = blank(out_width, par)  # from the current to C·I0/dt
     for i in range(out_width):
         c_gain[i] = c_mean[i] * par[B_M, out + i] / par[KAPPA, out + i]
     for k in range(n_steps):
         below_first, below_last = 0, 0
         for layer in range(layers):
             at, width = sizes[layer, OFFSET], sizes[layer, PADDED]
-            begin, end = np.uint64(at), np.uint64(at + width)
-            x_forward[at : at + width] = 0
-            base = sizes[layer, FORWARD]
+            forward_at, loop = sizes[layer, FORWARD], sizes[layer, RECURRENT]
             first, last = previous_first[layer], previous_last[layer]
-            looped = sizes[layer, RECURRENT] >= 0 and last > first
-            if looped:
-                x_loop[at : at + width] = 0
-                add_rows(x_loop, at, weights, sizes[layer, RECURRENT], width, tape_unit, first, last)
-            if layer > 0:
-                add_rows(x_forward, at, weights, base, width, tape_unit, below_first, below_last)
-            elif copies == 1 and line[0] == 0:
-                add_rows(x_forward, at, weights, base, width, event_unit, event_start[k], event_start[k + 1])
-            else:
+            event_first, event_last = 0, 0
+            if loop < 0:
+                last = first
+            if layer == 0 and plain:
+                event_first, event_last = event_start[k], event_start[k + 1]
+            lined = layer == 0 and not plain
+            if lined:
+                x_line[:] = 0
+                if last > first:
+                    x_loop[:] = 0
+                    add_rows(x_loop, weights, loop, width, tape_unit, first, last)
                 add_line(
-                    x_forward, part, weights, base, width, sizes[0, ROWS] // copies, line, k, event_start,
-                    event_unit, x_loop, loop_at if looped else -1,
+                    x_line, weights, forward_at, width, sizes[0, ROWS] // copies, line, k, event_start,
+                    event_unit, x_loop, loop_at if last > first else -1,
                 )  # fmt: skip
-                looped = False
-            if looped:
-                for i in range(begin, end):
-                    current[i] = par[A_S, i] * current[i] + par[B_S, i] * (x_forward[i] + x_loop[i])
-            else:
-                for i in range(begin, end):
-                    current[i] = par[A_S, i] * current[i] + par[B_S, i] * x_forward[i]
-            for i in range(begin, end):
-                v[i] = par[A_M, i] * v[i] + par[LEAK, i] + par[B_M, i] * current[i]
+                last = first
             tape_start[layer, k] = used
-            for wide in range(at, at + width, WIDE):
-                edge = min(wide + WIDE, at + width)
-                if not _any_at(v, par, wide, edge):
-                    continue
-                for block in range(wide, edge, BLOCK):
-                    if not _any_at(v, par, block, block + BLOCK):
-                        continue
-                    for i in range(block, block + BLOCK):
-                        if v[i] >= par[THETA, i]:
-                            if used < capacity:
-                                tape_unit[used] = i - at
-                                _note_spike(i, used, v, current, par, dt, slope_kind, tape_current, tape_x)
-                            used += 1
-                            v[i] = par[V_RESET, i]
+            for c in range(0, width, WIDE):
+                i = at + c
+                x = load(x_line, c, WIDE) if lined else splat(par, 0.0, WIDE)
+                x = with_rows(x, weights, forward_at + c, width, event_unit, event_first, event_last)
+                x = with_rows(x, weights, forward_at + c, width, tape_unit, below_first, below_last)
+                if last > first:
+                    y = splat(par, 0.0, WIDE)
+                    x = x + with_rows(y, weights, loop + c, width, tape_unit, first, last)
+                if alike[layer]:
+                    hits = _advance_alike(par, at, i, x, current, v)
+                else:
+                    hits = _advance(par, i, x, current, v)
+                while hits != 0:
+                    j = i + lowest(hits)
+                    hits &= hits - np.uint64(1)
+                    if used < capacity:
+                        tape_unit[used] = j - at
+                        _note_spike(j, used, v, current, par, dt, slope_kind, tape_current, tape_x)
+                    used += 1
+                    v[j] = par[V_RESET, j]
             if used > capacity:
                 return used + (n_steps - k) * states
             below_first, below_last = tape_start[layer, k], used
             previous_first[layer], previous_last[layer] = below_first, below_last
-        x_forward[out : out + out_width] = 0
-        add_rows(
-            x_forward, out, weights, sizes[layers, FORWARD], out_width, tape_unit, below_first, below_last
-        )
-        weight_read, weight_mean = omega_read[k], omega[k]
-        for i in range(n_out):
-            s = first_out + i
-            current[s] = par[A_S, s] * current[s] + par[B_S, s] * x_forward[s]
-        if sizes[layers, DIRECT]:
-            for i in range(n_out):
-                s = first_out + i
-                v[s] = par[A_M, s] * v[s] + par[LEAK, s] + par[B_M, s] * current[s]
-                z[i] += weight_mean * v[s]
-        else:
-            for i in range(n_out):
-                s = first_out + i
-                e = par[V_LEAK, s]
-                z[i] += weight_mean * (e + a_mean[i] * (v[s] - e) + c_gain[i] * current[s])
-                v[s] = par[A_M, s] * v[s] + par[LEAK, s] + par[B_M, s] * current[s]
-        for i in range(n_out):
-            score[i] += weight_read * v[first_out + i]
+        base = sizes[layers, FORWARD]
+        weight_read, weight_mean = splat(score, omega_read[k], NARROW), splat(par, omega[k], NARROW)
+        for c in range(0, out_width, NARROW):
+            i = out + c
+            heard = splat(par, 0.0, NARROW)
+            heard = with_rows(heard, weights, base + c, out_width, tape_unit, below_first, below_last)
+            pull = load(par, A_S * states + i, NARROW) * load(current, i, NARROW)
+            pull = pull + load(par, B_S * states + i, NARROW) * heard
+            store(current, i, pull)
+            start = load(v, i, NARROW)
+            end = load(par, A_M * states + i, NARROW) * start + load(par, LEAK * states + i, NARROW)
+            end = end + load(par, B_M * states + i, NARROW) * pull
+            store(v, i, end)
+            if direct:
+                mean = end
+            else:
+                rest = load(par, V_LEAK * states + i, NARROW)
+                mean = rest + load(a_mean, c, NARROW) * (start - rest) + load(c_gain, c, NARROW) * pull
+            store(z, c, load(z, c, NARROW) + weight_mean * mean)
+            store(score, c, load(score, c, NARROW) + weight_read * double(end))
     for layer in range(layers):
         tape_start[layer, n_steps] = used
     return used
-
-
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
-def backward(
-    n_steps: Any,
-    event_start: Any,
-    event_unit: Any,
-    sizes: Any,
-    par: Any,
-    weights: Any,
-    omega: Any,
-    a_mean: Any,
-    c_mean: Any,
-    error: Any,
-    regular: Any,
-    slope_kind: Any,
-    slope_floor: Any,
-    tape_start: Any,
-    tape_unit: Any,
-    tape_current: Any,
-    tape_x: Any,
-    back: Any,
-    history: Any,
-    gradient: Any,
-) -> Any:
-    """Adjoint of one sample: adds Σ λ_I at arrivals to ``gradient`` (same layout as ``weights``).
-
-    error (padded outputs,): ∂l/∂z. regular (states,): r_j/θ of the rate term. back (capacity,):
-    work space, R of each spike. history (n_steps·width,) takes λ_I of the first layer for
-    `arrivals.line_gradient`; empty: rows of the Input are added here. The gradient of a weight is
-    −τ_s·s_post times what is added here
-    (EVENTPROP.md §4 with w_EventProp = s·w). Returns how often the slope was clamped from below.
-    """
-    layers = len(sizes) - 1
-    states = par.shape[1]
-    lv = np.zeros(states, par.dtype)
-    li = np.zeros(states, par.dtype)
-    d = np.zeros(states, par.dtype)
-    couple = np.empty(states, par.dtype)
-    for s in range(states):
-        couple[s] = par[TAU_M, s] / par[TAU_S, s] * par[KAPPA, s]
-    out, out_width = sizes[layers, OFFSET], sizes[layers, PADDED]
-    gain_v = np.empty(out_width, par.dtype)
-    gain_i = np.empty(out_width, par.dtype)
-    for i in range(out_width):
-        gain_v[i] = error[i] * a_mean[i] / par[TAU_M, out + i]
-        gain_i[i] = error[i] * c_mean[i] / par[TAU_S, out + i]
-    back[: tape_start[0, n_steps]] = 0
-    clamped = 0
-    for k in range(n_steps - 1, -1, -1):
-        g = omega[k]
-        for i in range(np.uint64(out_width)):
-            o = np.uint64(out) + i
-            li[o] = par[A_S, o] * li[o] + couple[o] * lv[o] - g * gain_i[i]
-            lv[o] = par[A_M, o] * lv[o] - g * gain_v[i]
-        above = layers
-        for layer in range(layers - 1, -1, -1):
-            at, width = sizes[layer, OFFSET], sizes[layer, PADDED]
-            first = tape_start[layer, k]
-            last = tape_start[layer + 1, k] if layer + 1 < layers else tape_start[0, k + 1]
-            if last > first:
-                _arrivals(
-                    sizes, above, FORWARD, par, weights, tape_unit, first, last, lv, li, d, back, gradient
-                )
-            for s in range(first, last):
-                j = at + tape_unit[s]
-                tau_m, tau_s = par[TAU_M, j], par[TAU_S, j]
-                e, theta = par[V_LEAK, j], par[THETA, j]
-                rise = tape_current[s] + e - theta
-                if rise < slope_floor * theta:
-                    rise = slope_floor * theta
-                    clamped += 1
-                a = (lv[j] * (tape_current[s] + e - par[V_RESET, j]) + back[s]) * tau_m / rise - regular[j]
-                if slope_kind == CROSSING:
-                    x = tape_x[s]
-                    h = 1 / tau_s - 1 / tau_m
-                    q = -h * x
-                    phi = 1 - q / 2 + q * q / 6 if abs(q) < 1e-5 else (1 - math.exp(-q)) / q
-                    em = math.exp(x / tau_m)
-                    lv[j] = a / tau_m * em
-                    li[j] += a / tau_s * (-x / tau_m * em * phi)
-                else:
-                    lv[j] = a / tau_m
-            for i in range(np.uint64(at), np.uint64(at + width)):
-                li[i] = par[A_S, i] * li[i] + couple[i] * lv[i]
-                lv[i] = par[A_M, i] * lv[i]
-            if layer == 0 and len(history):
-                to = np.uint64(k * width)
-                for i in range(np.uint64(width)):
-                    history[to + i] = li[np.uint64(at) + i]
-            elif layer == 0:
-                base = sizes[0, FORWARD]
-                ua = np.uint64(at)
-                un = np.uint64(width)
-                for event in range(event_start[k], event_start[k + 1]):
-                    place = np.uint64(base + event_unit[event] * width)
-                    for i in range(un):
-                        gradient[place + i] += li[ua + i]
-            if k > 0 and sizes[layer, RECURRENT] >= 0:
-                first = tape_start[layer, k - 1]
-                last = tape_start[layer + 1, k - 1] if layer + 1 < layers else tape_start[0, k]
-                if last > first:
-                    _arrivals(
-                        sizes,
-                        layer,
-                        RECURRENT,
-                        par,
-                        weights,
-                        tape_unit,
-                        first,
-                        last,
-                        lv,
-                        li,
-                        d,
-                        back,
-                        gradient,
-                    )
-            above = layer
-    return clamped
-
-
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
-def _arrivals(
-    sizes: Any,
-    target: Any,
-    kind: Any,
-    par: Any,
-    weights: Any,
-    tape_unit: Any,
-    first: Any,
-    last: Any,
-    lv: Any,
-    li: Any,
-    d: Any,
-    back: Any,
-    gradient: Any,
-) -> None:
-    """Spikes first:last arrive at layer ``target``: R += Σ w·s·(λ_V − λ_I), gradient rows += λ_I."""
-    at, base = np.uint64(sizes[target, OFFSET]), np.uint64(sizes[target, kind])
-    width = np.uint64(sizes[target, PADDED])
-    if sizes[target, DIRECT]:
-        for i in range(width):
-            d[i] = -par[SCALE, at + i] * lv[at + i]
-    else:
-        for i in range(width):
-            d[i] = par[SCALE, at + i] * (lv[at + i] - li[at + i])
-    row = lv if sizes[target, DIRECT] else li
-    for s in range(first, last):
-        place = base + np.uint64(tape_unit[s]) * width
-        total = par.dtype.type(0)
-        for i in range(width):
-            total += weights[place + i] * d[i]
-            gradient[place + i] += row[at + i]
-        back[s] += total

@@ -18,14 +18,18 @@ LossName = Literal[
     "xent-max",
     "xent-timestep",
     "ttfs-xent",
+    "ttfs-mse",
     "ttfs-rel-mse",
+    "mse-trace",
 ]
 Penalty = Literal["exp", "inverse"]
 Schedule = Literal["constant", "exponential", "cosine", "plateau"]
 Optimiser = Literal["adam", "sgd"]
 Metric = Literal["accuracy", "loss"]
+TauSharing = Literal["neuron", "layer"]
 WeightScheme = Literal["max", "percentile", "mse", "power-of-two"]
 
+TRAINED = ("train_tau", "train_threshold", "train_v_reset", "train_v_leak", "train_bias", "train_delay")
 CHOICES = {
     "mode": get_args(Mode),
     "slope": get_args(Slope),
@@ -35,6 +39,7 @@ CHOICES = {
     "metric": get_args(Metric),
     "scheme": get_args(WeightScheme),
     "ttfs_penalty": get_args(Penalty),
+    "tau_sharing": get_args(TauSharing),
 }
 POSITIVE = (
     "epochs", "batch", "lr", "logit_scale", "shards", "slope_floor", "plateau", "ttfs_tau0", "ttfs_tau1",
@@ -42,8 +47,8 @@ POSITIVE = (
 )  # fmt: skip
 NOT_NEGATIVE = (
     "rate_lower", "rate_upper", "rate_target", "lift", "clip", "threads", "patience", "memory_limit",
-    "rescue", "wake", "train_tau", "train_threshold", "train_bias", "train_delay", "max_delay",
-    "ttfs_alpha", "ttfs_delta",
+    "rescue", "wake", *TRAINED, "max_delay", "ttfs_alpha", "ttfs_delta", "ttfs_label",
+    "ttfs_other",
 )  # fmt: skip
 
 
@@ -58,6 +63,9 @@ def check_options(options: dict[str, Any]) -> None:
     for name in NOT_NEGATIVE:
         if not options[name] >= 0:
             raise _bad(name, options[name], "at least 0")
+    for name in ("trace_label", "trace_other"):
+        if not math.isfinite(options[name]):
+            raise _bad(name, options[name], "finite")
     for name in ("beta1", "beta2", "ema", "momentum"):
         if not 0 <= options[name] < 1:
             raise _bad(name, options[name], "in [0, 1)")

@@ -14,6 +14,7 @@ from nirbridge.graph import digest, read_metadata, write_metadata
 from nirbridge.protocols import options_of
 from nirbridge.recording import Readout
 from nirbridge_eventprop.schedule import metrics
+from nirbridge_eventprop.stack import Stack
 
 if TYPE_CHECKING:
     from nirbridge_eventprop.trainer import EventProp
@@ -62,13 +63,22 @@ def best_epoch(trainer: EventProp, curve: list[dict[str, float]]) -> dict[str, f
 
 
 def usable_labels(data: Dataset, n_outputs: int) -> NDArray[np.int64]:
-    """The labels of data with samples; raises `BadInput` (NB503) where an output is missing for one."""
+    """The labels of data with samples; raises `BadInput` (NB503) where an output is missing for one.
+
+    Also (NB501) where the samples last no time.
+    """
     if data.labels is None:
         raise BadInput(
             f"{data.source}: no labels, training needs them", code="NB503", fix="add labels to the file"
         )
     if len(data) == 0:
         raise BadInput(f"{data.source}: no samples", code="NB503", fix="give a data set with samples")
+    if data.spikes.duration == 0:
+        raise BadInput(
+            f"{data.source}: samples have a duration of 0 s, training needs some",
+            code="NB501",
+            fix="state how long they last ([data] duration)",
+        )
     if data.labels.max() >= n_outputs:
         raise BadInput(
             f"{data.source}: labels go up to {data.labels.max()}, the graph has {n_outputs} outputs",
@@ -76,3 +86,16 @@ def usable_labels(data: Dataset, n_outputs: int) -> NDArray[np.int64]:
             fix=f"give the read-out {data.labels.max() + 1} neurons",
         )
     return data.labels
+
+
+def finite_weights(stack: Stack) -> None:
+    """Raise `BadInput` (NB120) by node name where a weight to train is not finite."""
+    for place in stack.nodes:
+        block = stack.weights[place.offset : place.offset + place.rows * place.width]
+        bad = ~np.isfinite(block.reshape(place.rows, place.width)[:, : place.columns])
+        if bad.any():
+            raise BadInput(
+                f"node '{place.name}': {int(bad.sum())} of {bad.size} weights are not finite",
+                code="NB120",
+                fix="train or export again",
+            )

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from nirbridge.graph import replace_nodes
 from nirbridge.graph.quantization import KEY
+from nirbridge.kernels.vectors import LINE, NARROW, WIDE, aligned_empty
 from nirbridge.network import Network, Population
 from nirbridge_eventprop.structure import check_semantics, incoming, layer_order, refuse
 
-PAD = 16
 NEVER = 1e30  # threshold of neurons that must not spike; finite, so that comparisons stay ordinary
 
 
@@ -84,7 +84,8 @@ def stack_of(network: Network) -> Stack:
     nodes: list[Placed] = []
     for row, at in enumerate(order):
         p = network.populations[at]
-        width = -(-p.size // PAD) * PAD
+        lanes = NARROW if at == order[-1] else WIDE
+        width = -(-p.size // lanes) * lanes
         sizes[row] = [offset, width, p.size, 0, 0, -1, p.kind == "li"]
         offset += width
     states = offset
@@ -145,8 +146,8 @@ def stack_of(network: Network) -> Stack:
         network=network,
         layers=tuple(order),
         sizes=sizes,
-        par=np.ascontiguousarray(par.astype(dtype)),
-        weights=np.concatenate(blocks).astype(dtype),
+        par=aligned(par.astype(dtype)),
+        weights=aligned(np.concatenate(blocks).astype(dtype)),
         nodes=tuple(nodes),
         a_mean=(mean_v / dt).astype(dtype),
         c_mean=(mean_i / dt).astype(dtype),
@@ -168,6 +169,15 @@ def with_weights(stack: Stack, graph: nir.NIRGraph, weights: NDArray[np.floating
         node.metadata.pop(KEY, None)
         changed[place.name] = node
     return replace_nodes(graph, changed)
+
+
+def aligned(values: NDArray[Any]) -> NDArray[Any]:
+    """The array, or a copy of it, beginning at a line of the cache: rows are read twice as fast."""
+    if values.flags.c_contiguous and values.ctypes.data % LINE == 0:
+        return values
+    copy = aligned_empty(values.size, values.dtype).reshape(values.shape)
+    copy[:] = values
+    return copy
 
 
 def _fill(par: NDArray[np.float64], at: int, width: int, p: Population, network: Network) -> None:

@@ -7,22 +7,31 @@ the current here is EventProp's own.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
-from nirbridge_eventprop.arrivals import add_line, add_rows
+from nirbridge.kernels.vectors import (
+    NARROW,
+    WIDE,
+    at_least,
+    blank,
+    double,
+    fma,
+    load,
+    lowest,
+    splat,
+    store,
+)
+from nirbridge_eventprop.arrivals import add_line, with_rows
 from nirbridge_eventprop.kernels import (
     A_M,
     A_S,
-    BLOCK,
     FORWARD,
     KAPPA,
     LEAK,
-    NEURONS,
     OFFSET,
     PADDED,
     RECURRENT,
@@ -32,121 +41,39 @@ from nirbridge_eventprop.kernels import (
     TAU_S,
     THETA,
     V_LEAK,
-    V_RESET,
-    WIDE,
-    _any_at,
 )
+from nirbridge_eventprop.substep_spike import FAST, GATHERED, factors_of, spike_alone, spikes_together
 
 use_cache(__name__)
 
 ROUNDS = 8  # a neuron still above threshold after these fires in the next step
-FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
-@njit(cache=True, nogil=True)
-def kappa_of(x: Any, tau_m: Any, tau_s: Any) -> Any:
-    """κ(x) = (x/τm)·e^(−x/τm)·φ(h·x), φ(z) = (1−e^(−z))/z (EVENTPROP.md §1); x may be negative."""
-    z = x * (1.0 / tau_s - 1.0 / tau_m)
-    phi = 1.0 - z / 2 + z * z / 6 if abs(z) < 1e-5 else -math.expm1(-z) / z
-    return x / tau_m * math.exp(-x / tau_m) * phi
+@njit(cache=True, nogil=True, forceinline=True)
+def _advance(par: Any, i: Any, x: Any, current: Any, v: Any, v0: Any) -> Any:
+    """Input x to neurons i … i+63, then a step of flow; bits of those at or above threshold."""
+    states = par.shape[1]
+    drive = fma(load(par, SCALE * states + i, WIDE), x, load(current, i, WIDE))
+    start = load(v, i, WIDE)
+    store(v0, i, start)
+    end = fma(load(par, KAPPA * states + i, WIDE), drive, load(par, LEAK * states + i, WIDE))
+    end = fma(load(par, A_M * states + i, WIDE), start, end)
+    store(v, i, end)
+    store(current, i, load(par, A_S * states + i, WIDE) * drive)
+    return at_least(end, load(par, THETA * states + i, WIDE))
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def exp_of(z: Any, single: Any) -> Any:
-    """e^z; to 1e-7 by a polynomial where ``single`` and abs(z) ≤ 1/2, which is most of a step."""
-    if single and abs(z) <= 0.5:
-        tail = 1 / 24 + z * (1 / 120 + z * (1 / 720 + z / 5040))
-        return 1.0 + z * (1.0 + z * (0.5 + z * (1 / 6 + z * tail)))
-    return math.exp(z)
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def spike_factors(x: Any, tau_m: Any, tau_s: Any, single: Any) -> Any:
-    """e^(−x/τm), e^(−x/τs) and κ(x)."""
-    em, es = exp_of(-x / tau_m, single), exp_of(-x / tau_s, single)
-    if single:
-        z = x * (1.0 / tau_s - 1.0 / tau_m)
-        if abs(z) > 0.01:
-            return em, es, tau_s / (tau_m - tau_s) * (em - es)
-        return em, es, x / tau_m * em * (1.0 - z / 2 + z * z / 6)
-    return em, es, kappa_of(x, tau_m, tau_s)
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def crossing_before_end(
-    v: Any, current: Any, v0: Any, far: Any, e: Any, theta: Any, tau_m: Any, tau_s: Any, dt: Any,
-    single: Any,
-) -> Any:  # fmt: skip
-    """x in [0, dt] with V(−x) = θ, flowing the end state (v, current) backwards; v0: V at the step's start.
-
-    far: V(−dt); where even that is at or above θ, x = dt(V−θ)/(V−V0), and x = dt if V0 ≥ θ. Newton with
-    bisection as guard, from the root of the parabola at the end: to 1e-15·dt; where ``single``, until a
-    step is below 3e-4·dt, which leaves less than float32 resolves.
-    """
-    if far >= theta:
-        return dt if v0 >= theta else dt * (v - theta) / (v - v0)
-    tolerance = 3e-4 * dt if single else 1e-15 * dt
-    low, high = 0.0, dt
-    slope = (current + e - v) / tau_m
-    bend = -(slope + current / tau_s) / tau_m
-    under = slope * slope - 2.0 * bend * (v - theta)
-    x = 2.0 * (v - theta) / (slope + math.sqrt(under)) if slope > 0 and under > 0 else 0.5 * dt
-    if not low <= x <= high:
-        x = 0.5 * dt
-    h = 1.0 / tau_s - 1.0 / tau_m
-    for _ in range(60):
-        grow = exp_of(x / tau_m, single)
-        more = exp_of(h * x, single)  # e^(x/τs) = e^(x/τm)·e^(h·x)
-        z = -h * x
-        small = abs(z) < (1e-3 if single else 1e-5)
-        phi = 1.0 - z / 2 + z * z / 6 if small else (1.0 - more) / z
-        back = e + (v - e) * grow - x / tau_m * grow * phi * current
-        f = back - theta
-        if f > 0:
-            low = x
-        else:
-            high = x
-        slope = (current * grow * more + e - back) / tau_m
-        new = x + f / slope if slope > 0 else 0.5 * (low + high)
-        if not low <= new <= high:
-            new = 0.5 * (low + high)
-        if abs(new - x) <= tolerance:
-            return new
-        x = new
-    return x
-
-
-@njit(cache=True, nogil=True)
-def factors_of(sizes: Any, layer: Any, par: Any, x: Any, es: Any, kx: Any) -> None:
-    """e^(−x/τs) and κ(x) of every neuron of a layer."""
-    at, width = sizes[layer, OFFSET], sizes[layer, PADDED]
-    for i in range(at, at + width):
-        es[i] = math.exp(-x / par[TAU_S, i])
-        kx[i] = kappa_of(x, float(par[TAU_M, i]), float(par[TAU_S, i]))
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _fold(
-    sizes: Any, layer: Any, kind: Any, row: Any, x: Any, decay: Any, gain: Any, par: Any, shared: Any,
-    weights: Any, v: Any, current: Any, es: Any, kx: Any,
-) -> None:  # fmt: skip
-    """A spike's weights added into the end state of its targets: I += w·e^(−x/τs), V += w·κ(x).
-
-    decay and gain are those two factors where all neurons share their time constants.
-    """
-    at, width = np.uint64(sizes[layer, OFFSET]), np.uint64(sizes[layer, PADDED])
-    base = np.uint64(sizes[layer, kind]) + np.uint64(row) * width
-    if shared:
-        for i in range(width):
-            jump = weights[base + i] * par[SCALE, at + i]
-            current[at + i] += jump * decay
-            v[at + i] += jump * gain
-        return
-    factors_of(sizes, layer, par, x, es, kx)
-    for i in range(width):
-        jump = weights[base + i] * par[SCALE, at + i]
-        current[at + i] += jump * es[at + i]
-        v[at + i] += jump * kx[at + i]
+@njit(cache=True, nogil=True, forceinline=True)
+def _advance_alike(par: Any, at: Any, i: Any, x: Any, current: Any, v: Any, v0: Any) -> Any:
+    """`_advance` where all neurons have the coefficients of neuron ``at``, but for the threshold."""
+    drive = fma(splat(par, par[SCALE, at], WIDE), x, load(current, i, WIDE))
+    start = load(v, i, WIDE)
+    store(v0, i, start)
+    end = fma(splat(par, par[KAPPA, at], WIDE), drive, splat(par, par[LEAK, at], WIDE))
+    end = fma(splat(par, par[A_M, at], WIDE), start, end)
+    store(v, i, end)
+    store(current, i, splat(par, par[A_S, at], WIDE) * drive)
+    return at_least(end, load(par, THETA * par.shape[1] + i, WIDE))
 
 
 @njit(cache=True, nogil=True)
@@ -158,7 +85,9 @@ def forward(
     line: Any,
     sizes: Any,
     par: Any,
+    alike: Any,
     shared: Any,
+    series: Any,
     weights: Any,
     omega: Any,
     a_mean: Any,
@@ -175,153 +104,243 @@ def forward(
 ) -> Any:
     """Run one sample forward; arguments as `kernels.forward`, with the tape in order of step and round.
 
-    tape_start (n_steps+1,): first spike of each step; tape_unit: index into the state arrays;
-    tape_round; tape_current: I at the spike; tape_x: seconds from the spike to the step's end;
-    tape_factors (capacity, 3): e^(−x/τm), e^(−x/τs), κ(x). shared: all neurons, the read-out's too,
-    have the same time constants. Returns the number of tape entries needed; if above the capacity
+    tape_start (n_steps+1,): first spike of each step; tape_unit (capacity,): index into the state arrays;
+    tape_round (capacity,); tape_current: I at the spike; tape_x: seconds from the spike to the step's end;
+    tape_factors (3, capacity+16): e^(−x/τm), e^(−x/τs), κ(x); tape_current and tape_x have 16 entries to
+    spare, too. shared: all neurons, the read-out's too, have the same time constants. series: `_phi` of
+    `substep_spike` holds for all of them. Returns the number of tape entries needed; if above the capacity
     the tape is incomplete.
     """
     layers = len(sizes) - 1
     states = par.shape[1]
-    v = np.zeros(states, par.dtype)
-    current = np.zeros(states, par.dtype)
-    v0 = np.zeros(states, par.dtype)
-    es = np.zeros(states, par.dtype)
-    kx = np.zeros(states, par.dtype)
-    layer_of = np.zeros(states, np.int64)
-    for layer in range(layers + 1):
-        layer_of[sizes[layer, OFFSET] : sizes[layer, OFFSET] + sizes[layer, PADDED]] = layer
-    out = sizes[layers, OFFSET]
-    first_out, n_out = np.uint64(out), np.uint64(sizes[layers, PADDED])
+    v = blank(states, par)
+    current = blank(states, par)
+    v0 = blank(states, par)
+    em = blank(states, par)
+    es = blank(states, par)
+    kx = blank(states, par)
+    work = blank(GATHERED * NARROW, par)
+    out, out_width = sizes[layers, OFFSET], sizes[layers, PADDED]
     capacity = len(tape_unit)
     used = 0
     z[:] = 0
     score[:] = 0
-    first_width = sizes[0, PADDED]
-    arrived = np.zeros(first_width, par.dtype)
-    part = np.empty(first_width, par.dtype)
+    first_width, base = sizes[0, PADDED], sizes[0, FORWARD]
+    arrived = blank(first_width, par)
     plain = len(line) == 1 and line[0] == 0
-    single = par.itemsize == 4
     for k in range(n_steps):
-        if not plain or event_start[k + 1] > event_start[k]:
+        event_first, event_last = 0, 0
+        if plain:
+            event_first, event_last = event_start[k], event_start[k + 1]
+        else:
             arrived[:] = 0
-            base = sizes[0, FORWARD]
-            if plain:
-                at, to = event_start[k], event_start[k + 1]
-                add_rows(arrived, 0, weights, base, first_width, event_unit, at, to)
-            else:
-                add_line(
-                    arrived, part, weights, base, first_width, sizes[0, ROWS] // len(line), line, k,
-                    event_start, event_unit, part, -1,
-                )  # fmt: skip
-            for i in range(np.uint64(first_width)):
-                current[i] += par[SCALE, i] * arrived[i]
-        weight_mean, weight_read = omega[k], omega_read[k]
-        for i in range(n_out):
-            e = par[V_LEAK, first_out + i]
-            mean = e + a_mean[i] * (v[first_out + i] - e) + c_mean[i] * current[first_out + i]
-            z[i] += weight_mean * mean
-        for i in range(np.uint64(states)):
-            v0[i] = v[i]
-        for i in range(np.uint64(states)):
-            v[i] = par[A_M, i] * v[i] + par[LEAK, i] + par[KAPPA, i] * current[i]
-            current[i] = par[A_S, i] * current[i]
+            add_line(
+                arrived, weights, base, first_width, sizes[0, ROWS] // len(line), line, k, event_start,
+                event_unit, arrived, -1,
+            )  # fmt: skip
+        weight_mean = splat(par, omega[k], NARROW)
+        for c in range(0, out_width, NARROW):
+            i = out + c
+            rest, was, drive = (
+                load(par, V_LEAK * states + i, NARROW),
+                load(v, i, NARROW),
+                load(current, i, NARROW),
+            )
+            mean = fma(load(a_mean, c, NARROW), was - rest, fma(load(c_mean, c, NARROW), drive, rest))
+            store(z, c, fma(weight_mean, mean, load(z, c, NARROW)))
+            end = fma(load(par, KAPPA * states + i, NARROW), drive, load(par, LEAK * states + i, NARROW))
+            store(v, i, fma(load(par, A_M * states + i, NARROW), was, end))
+            store(current, i, load(par, A_S * states + i, NARROW) * drive)
         tape_start[k] = used
+        begin = used
+        for layer in range(layers):
+            at = sizes[layer, OFFSET]
+            for i in range(at, at + sizes[layer, PADDED], WIDE):
+                x = load(arrived, i, WIDE) if layer == 0 and not plain else splat(par, 0.0, WIDE)
+                if layer == 0:
+                    x = with_rows(x, weights, base + i, first_width, event_unit, event_first, event_last)
+                if alike[layer]:
+                    hits = _advance_alike(par, at, i, x, current, v, v0)
+                else:
+                    hits = _advance(par, i, x, current, v, v0)
+                while hits != 0:
+                    if used < capacity:
+                        tape_unit[used] = i + lowest(hits)
+                    used += 1
+                    hits &= hits - np.uint64(1)
         for turn in range(ROUNDS):
-            begin = used
-            for wide in range(0, out, WIDE):
-                edge = min(wide + WIDE, out)
-                if not _any_at(v, par, wide, edge):
-                    continue
-                for block in range(wide, edge, BLOCK):
-                    if not _any_at(v, par, block, block + BLOCK):
-                        continue
-                    for i in range(block, block + BLOCK):
-                        if v[i] >= par[THETA, i]:
-                            if used < capacity:
-                                _spike(
-                                    i,
-                                    used,
-                                    v,
-                                    current,
-                                    v0,
-                                    par,
-                                    dt,
-                                    single,
-                                    tape_current,
-                                    tape_x,
-                                    tape_factors,
-                                )
-                                tape_unit[used] = i
-                                tape_round[used] = turn
-                            else:
-                                v[i] = par[V_RESET, i]
-                            used += 1
             if used == begin:
                 break
             if used > capacity:
                 return used + (n_steps - k) * states
-            for s in range(begin, used):
-                i = tape_unit[s]
-                layer = layer_of[i]
-                row = i - sizes[layer, OFFSET]
-                x = float(tape_x[s])
-                decay, gain = tape_factors[s, 1], tape_factors[s, 2]
-                _fold(
-                    sizes, layer + 1, FORWARD, row, x, decay, gain, par, shared, weights, v, current, es, kx
+            if series:
+                spikes_together(
+                    begin, used, v, current, v0, par, dt, work, tape_unit, tape_current, tape_x, tape_factors
                 )
-                if layer + 1 == layers:
-                    _fold_mean(row, x, decay, gain, dt, sizes, par, shared, weights, omega[k], z)
-                if sizes[layer, RECURRENT] >= 0:
-                    _fold(
-                        sizes, layer, RECURRENT, row, x, decay, gain, par, shared, weights, v, current, es, kx
+            for s in range(begin, used):
+                tape_round[s] = turn
+                if not series:
+                    i = tape_unit[s]
+                    spike_alone(
+                        i, s, v, current, v0, par, dt, par.itemsize == 4, tape_current, tape_x, tape_factors
                     )
-        for i in range(n_out):
-            score[i] += weight_read * v[first_out + i]
+            first = begin
+            for layer in range(layers):
+                edge = sizes[layer, OFFSET] + sizes[layer, PADDED]
+                last = first
+                while last < used and tape_unit[last] < edge:
+                    last += 1
+                if last == first:
+                    continue
+                above = layer + 1
+                at = sizes[layer, OFFSET]
+                if shared:
+                    if above < layers:
+                        _fold(
+                            sizes,
+                            above,
+                            FORWARD,
+                            at,
+                            first,
+                            last,
+                            par,
+                            weights,
+                            v,
+                            current,
+                            tape_unit,
+                            tape_factors,
+                        )
+                    else:
+                        _fold_out(
+                            sizes, at, first, last, omega[k] / dt, par, weights, v, current, tape_unit,
+                            tape_factors, z,
+                        )  # fmt: skip
+                    if sizes[layer, RECURRENT] >= 0:
+                        _fold(
+                            sizes,
+                            layer,
+                            RECURRENT,
+                            at,
+                            first,
+                            last,
+                            par,
+                            weights,
+                            v,
+                            current,
+                            tape_unit,
+                            tape_factors,
+                        )
+                else:
+                    for s in range(first, last):
+                        row, x_s = tape_unit[s] - at, tape_x[s]
+                        share = omega[k] / dt if above == layers else 0.0
+                        _fold_each(
+                            sizes,
+                            above,
+                            FORWARD,
+                            row,
+                            x_s,
+                            share,
+                            par,
+                            series,
+                            weights,
+                            v,
+                            current,
+                            em,
+                            es,
+                            kx,
+                            z,
+                        )
+                        if sizes[layer, RECURRENT] >= 0:
+                            _fold_each(
+                                sizes, layer, RECURRENT, row, x_s, 0.0, par, series, weights, v, current, em,
+                                es, kx, z,
+                            )  # fmt: skip
+                first = last
+            begin = used
+            if turn + 1 < ROUNDS:
+                for i in range(0, out, WIDE):
+                    hits = at_least(load(v, i, WIDE), load(par, THETA * states + i, WIDE))
+                    while hits != 0:
+                        if used < capacity:
+                            tape_unit[used] = i + lowest(hits)
+                        used += 1
+                        hits &= hits - np.uint64(1)
+        weight_read = splat(score, omega_read[k], NARROW)
+        for c in range(0, out_width, NARROW):
+            store(score, c, fma(weight_read, double(load(v, out + c, NARROW)), load(score, c, NARROW)))
     tape_start[n_steps] = used
     return used
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def _spike(
-    i: Any, at: Any, v: Any, current: Any, v0: Any, par: Any, dt: Any, single: Any, tape_current: Any,
-    tape_x: Any, tape_factors: Any,
+@njit(cache=True, nogil=True, forceinline=True, fastmath=FAST)
+def _fold(
+    sizes: Any, layer: Any, kind: Any, below: Any, first: Any, last: Any, par: Any, weights: Any, v: Any,
+    current: Any, tape_unit: Any, tape_factors: Any,
 ) -> None:  # fmt: skip
-    """Time and current of neuron i at its crossing; reset there and flow on to the step's end."""
-    tau_m, tau_s, e = float(par[TAU_M, i]), float(par[TAU_S, i]), float(par[V_LEAK, i])
-    theta, end, start, drive = float(par[THETA, i]), float(v[i]), float(v0[i]), float(current[i])
-    em, es, kappa = spike_factors(-dt, tau_m, tau_s, single)
-    far = e + (end - e) * em + kappa * drive
-    x = crossing_before_end(end, drive, start, far, e, theta, tau_m, tau_s, dt, single)
-    em, es, kappa = spike_factors(x, tau_m, tau_s, single)
-    at_spike = drive / es
-    tape_x[at] = x
-    tape_current[at] = at_spike
-    tape_factors[at, 0] = em
-    tape_factors[at, 1] = es
-    tape_factors[at, 2] = kappa
-    v[i] = e + (float(par[V_RESET, i]) - e) * em + kappa * at_spike
+    """Weights of spikes first:last into the end state of a hidden layer: I += w·e^(−x/τs), V += w·κ(x).
+
+    below: offset of the spikes' layer. All neurons share their time constants.
+    """
+    at, width, base = sizes[layer, OFFSET], sizes[layer, PADDED], sizes[layer, kind]
+    states = par.shape[1]
+    for c in range(0, width, WIDE):
+        i = at + c
+        to_i, to_v = splat(par, 0.0, WIDE), splat(par, 0.0, WIDE)
+        for s in range(first, last):
+            w = load(weights, base + (tape_unit[s] - below) * width + c, WIDE)
+            to_i = fma(w, splat(par, tape_factors[1, s], WIDE), to_i)
+            to_v = fma(w, splat(par, tape_factors[2, s], WIDE), to_v)
+        scale = load(par, SCALE * states + i, WIDE)
+        store(current, i, fma(scale, to_i, load(current, i, WIDE)))
+        store(v, i, fma(scale, to_v, load(v, i, WIDE)))
 
 
-@njit(cache=True, nogil=True)
-def _fold_mean(
-    row: Any, x: Any, decay: Any, gain: Any, dt: Any, sizes: Any, par: Any, shared: Any, weights: Any,
-    omega: Any, z: Any,
+@njit(cache=True, nogil=True, forceinline=True, fastmath=FAST)
+def _fold_out(
+    sizes: Any, below: Any, first: Any, last: Any, weight: Any, par: Any, weights: Any, v: Any, current: Any,
+    tape_unit: Any, tape_factors: Any, z: Any,
 ) -> None:  # fmt: skip
-    """Share of a spike in the step mean of the read-out: w·K(x)/dt, K = τs(1−e^(−x/τs)) − τm·κ(x)."""
+    """`_fold` into the read-out, and the share in its step mean.
+
+    That is w·K(x)/dt, K = τs(1−e^(−x/τs)) − τm·κ(x); weight: of the step's mean in z, over dt.
+    """
     out = len(sizes) - 1
-    at, width = np.uint64(sizes[out, OFFSET]), np.uint64(sizes[out, PADDED])
-    base = np.uint64(sizes[out, FORWARD]) + np.uint64(row) * width
-    if shared:
-        whole = par[TAU_S, at] * (1 - decay) - par[TAU_M, at] * gain
-        factor = omega * whole / par.dtype.type(dt)
-        for i in range(width):
-            z[i] += factor * (weights[base + i] * par[SCALE, at + i])
-        return
-    tau_m = tau_s = integral = 0.0
-    for i in range(np.uint64(sizes[out, NEURONS])):
-        s = at + i
-        if par[TAU_M, s] != tau_m or par[TAU_S, s] != tau_s:
-            tau_m, tau_s = float(par[TAU_M, s]), float(par[TAU_S, s])
-            integral = tau_s * -math.expm1(-x / tau_s) - tau_m * kappa_of(x, tau_m, tau_s)
-        z[i] += omega * weights[base + i] * par[SCALE, s] * integral / dt
+    at, width, base = sizes[out, OFFSET], sizes[out, PADDED], sizes[out, FORWARD]
+    states = par.shape[1]
+    tau_m, tau_s = par[TAU_M, at], par[TAU_S, at]
+    for c in range(0, width, NARROW):
+        i = at + c
+        to_i, to_v, to_z = splat(par, 0.0, NARROW), splat(par, 0.0, NARROW), splat(par, 0.0, NARROW)
+        for s in range(first, last):
+            w = load(weights, base + (tape_unit[s] - below) * width + c, NARROW)
+            decay, gain = tape_factors[1, s], tape_factors[2, s]
+            to_i = fma(w, splat(par, decay, NARROW), to_i)
+            to_v = fma(w, splat(par, gain, NARROW), to_v)
+            to_z = fma(w, splat(par, weight * (tau_s * (1 - decay) - tau_m * gain), NARROW), to_z)
+        scale = load(par, SCALE * states + i, NARROW)
+        store(current, i, fma(scale, to_i, load(current, i, NARROW)))
+        store(v, i, fma(scale, to_v, load(v, i, NARROW)))
+        store(z, c, fma(scale, to_z, load(z, c, NARROW)))
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _fold_each(
+    sizes: Any, layer: Any, kind: Any, row: Any, x: Any, share: Any, par: Any, series: Any, weights: Any,
+    v: Any, current: Any, em: Any, es: Any, kx: Any, z: Any,
+) -> None:  # fmt: skip
+    """`_fold`, or `_fold_out` where ``share`` ≠ 0, of one spike where time constants differ."""
+    at, width = sizes[layer, OFFSET], sizes[layer, PADDED]
+    base = sizes[layer, kind] + row * width
+    states = par.shape[1]
+    factors_of(sizes, layer, par, x, series, em, es, kx)
+    for c in range(0, width, NARROW):
+        i = at + c
+        decay, gain = load(es, i, NARROW), load(kx, i, NARROW)
+        jump = load(weights, base + c, NARROW) * load(par, SCALE * states + i, NARROW)
+        store(current, i, fma(jump, decay, load(current, i, NARROW)))
+        store(v, i, fma(jump, gain, load(v, i, NARROW)))
+        if share != 0:
+            rest = load(par, TAU_S * states + i, NARROW) * (splat(par, 1.0, NARROW) - decay)
+            whole = rest - load(par, TAU_M * states + i, NARROW) * gain
+            store(z, c, fma(splat(par, share, NARROW) * jump, whole, load(z, c, NARROW)))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import nir
 from numpy.random import Generator
@@ -22,6 +22,7 @@ from nirbridge_eventprop.options import (
     Penalty,
     Schedule,
     Slope,
+    TauSharing,
     WeightScheme,
     check_options,
 )
@@ -58,13 +59,18 @@ class EventProp:
     silent in a whole epoch. ema: the returned weights are their running average with this factor a
     batch; 0 returns the last.
     inside: in mode ``substep``, input spikes keep their time inside a step; else they count at its start.
-    rescue: strength of the loss Σ max(0, θ − max V) over hidden neurons silent in a sample; wake: in mode
-    ``exact``, of θ − max V of a label's output that stays silent. train_tau,
-    train_threshold, train_bias, train_delay: learning rates of ln τm and ln τs (per neuron), of thresholds,
-    of the biases of Affine nodes (in jumps of I), of per-synapse delays (in steps, rounded where they are
-    used, within [0, max_delay]; Delay nodes are folded into the weights for it); 0 leaves them as they are.
-    They follow lr's schedule. ttfs_tau0, ttfs_tau1, ttfs_alpha, ttfs_penalty: of loss ``ttfs-xent``,
-    ttfs_delta and ttfs_scale: of ``ttfs-rel-mse`` [s] (EVENTPROP.md §5); both want a CubaLIF read-out.
+    rescue: strength of the loss Σ max(0, θ − max V) over hidden neurons silent in a sample; wake: of θ −
+    max V of a label's output that should spike and stays silent. train_tau, train_threshold, train_v_reset,
+    train_v_leak, train_bias, train_delay: learning rates of ln τm and ln τs, of thresholds, resets and leaks
+    E (in units of V), of the biases of Affine nodes (in jumps of I), of per-synapse delays (in steps, rounded
+    where they are used, within [0, max_delay]; Delay nodes are folded into the weights for it); 0 leaves
+    them as they are. They follow lr's schedule. tau_sharing: ``neuron`` trains a time constant a neuron,
+    ``layer`` one factor for all of a layer's. ttfs_tau0, ttfs_tau1, ttfs_alpha, ttfs_penalty: of loss
+    ``ttfs-xent``, ttfs_delta and ttfs_scale: of ``ttfs-rel-mse`` [s] (EVENTPROP.md §5). ttfs_label,
+    ttfs_other: when the label's output and the others should fire first [s], within ttfs_scale, for
+    ``ttfs-mse``. Losses ``ttfs-…`` want a CubaLIF read-out. trace_label, trace_other: V that these outputs
+    should keep, for ``mse-trace``. target: a file .npy in place of the two values, first spike times [s]
+    (classes, outputs) or V (classes, bins, outputs) in equal bins of the sample's duration.
     freeze: names of weight nodes that stay as they are, with spaces between and * and ? as in file names.
     bits: train for weights rounded to as many bits (0: none), straight through the rounding of the pass
     ``quantize-weights`` with this scheme, one scale a population; the graph gets the rounded weights.
@@ -101,7 +107,10 @@ class EventProp:
     rescue: float = 0.0
     wake: float = 20.0
     train_tau: float = 0.0
+    tau_sharing: TauSharing = "neuron"
     train_threshold: float = 0.0
+    train_v_reset: float = 0.0
+    train_v_leak: float = 0.0
     train_bias: float = 0.0
     train_delay: float = 0.0
     max_delay: float = 0.15
@@ -111,6 +120,11 @@ class EventProp:
     ttfs_penalty: Penalty = "exp"
     ttfs_delta: float = 5e-3
     ttfs_scale: float = 1e-2
+    ttfs_label: float = 1e-2
+    ttfs_other: float = 3e-2
+    trace_label: float = 1.0
+    trace_other: float = 0.0
+    target: str = ""
     freeze: str = ""
     bits: int = 0
     scheme: WeightScheme = "max"
@@ -118,6 +132,7 @@ class EventProp:
     shards: int = 4
     memory_limit: float = 16.0
     name: ClassVar[str] = "eventprop"
+    feedforward_delay: ClassVar[Literal[0, 1]] = 0
 
     def __post_init__(self) -> None:
         check_options(options_of(self))
@@ -143,6 +158,11 @@ class EventProp:
 
         return Training(self, graph, data, validation, rng, checkpoint, on_step).run()
 
+    def beside(self, folder: Path) -> EventProp:
+        """The trainer with its relative file ``target`` taken from this folder, where it lies there."""
+        path = folder / self.target
+        return replace(self, target=str(path)) if self.target and path.is_file() else self
+
     def memory(self, graph: nir.NIRGraph, data: Dataset, validation: Dataset | None = None) -> int:
         """Bytes that `fit` will take at its peak (see `nirbridge_eventprop.memory`); raises as `fit` does."""
         from nirbridge_eventprop.dispatch import plan_or_stack, prepared
@@ -154,7 +174,8 @@ class EventProp:
         """What the trainer's own forward pass computes: scores and hidden spikes.
 
         Scores (samples, classes) follow the read-out in the graph's metadata, spikes are by node
-        name. Under one semantics they equal those of the reference target.
+        name. Under one semantics they equal those of the reference target; in mode ``exact`` they are
+        those of continuous time.
         """
         from nirbridge_eventprop.inference import forward
 

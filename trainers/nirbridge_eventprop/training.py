@@ -17,7 +17,7 @@ from nirbridge.errors import BadInput, Unsupported, UsageError
 from nirbridge.graph import digest, inline
 from nirbridge.protocols import TrainStats, options_of
 from nirbridge_eventprop.activity import lift, rate_term, silent
-from nirbridge_eventprop.adam import adam_step, total_gradient
+from nirbridge_eventprop.adam import adam_step, all_finite, follow, total_gradient
 from nirbridge_eventprop.checkpoint import State, key_of, load, save
 from nirbridge_eventprop.dispatch import executor_of, plan_or_stack, prepared, with_trained
 from nirbridge_eventprop.executor import BatchResult, arguments_fit
@@ -25,11 +25,13 @@ from nirbridge_eventprop.frozen import free_weights
 from nirbridge_eventprop.grid.plan import Plan
 from nirbridge_eventprop.losses import READOUTS
 from nirbridge_eventprop.memory import forecast, within_limit
-from nirbridge_eventprop.outcome import described, usable_labels
+from nirbridge_eventprop.objective import AIMED, target_of
+from nirbridge_eventprop.outcome import described, finite_weights, usable_labels
 from nirbridge_eventprop.quantised import Rounding
 from nirbridge_eventprop.schedule import is_best, is_over, metrics
 from nirbridge_eventprop.schedule import rate as rate_of
 from nirbridge_eventprop.sgd import sgd_step
+from nirbridge_eventprop.stack import aligned
 
 if TYPE_CHECKING:
     from nirbridge_eventprop.trainer import EventProp
@@ -58,6 +60,7 @@ class Training:
                 code="NB201",
                 fix="use a CubaLI read-out, or mode=step",
             )
+        finite_weights(self.stack)
         usable_labels(data, self.stack.n_outputs)
         self.data = data
         self.validation = validation
@@ -107,15 +110,20 @@ class Training:
     def _start(self) -> State:
         options = options_of(self.trainer)
         del options["threads"], options["epochs"], options["memory_limit"]
+        if self.trainer.loss in AIMED:  # what the file holds, not where it lies
+            options["target"] = target_of(self.trainer, self.stack.n_outputs).tolist()
+        if not isinstance(self.stack, Plan):
+            options["layout"] = self.stack.sizes[:, 1].tolist()  # how the flat weights are padded
         random = _random_state(self.rng)
         generator = str(random["bit_generator"])
         decides = self.validation if self.watched else None
         key = key_of(options, digest(self.graph), self.stack.network.semantics, self.data, generator, decides)
         if self.path is not None and self.path.exists():
             state = load(self.path, key)
+            state.weights = aligned(state.weights)
             self.rng.bit_generator.state = state.random
             return state
-        weights = self.stack.weights.copy()
+        weights = aligned(self.stack.weights.copy())
         state = State(
             epoch=0,
             count=0,
@@ -203,8 +211,7 @@ class Training:
             learn=True,
         )
         state.mean_counts = result.counts.mean(axis=0)
-        factor = self.factor / self.factor.dtype.type(len(batch))
-        norm = math.sqrt(total_gradient(self.executor.gradients, factor, self.total))
+        norm = math.sqrt(total_gradient(self.executor.gradients, self.factor, self.total, len(batch)))
         if not (math.isfinite(norm) and np.isfinite(result.loss).all()):
             raise BadInput(
                 f"epoch {state.epoch + 1}, batch {number}: the loss or its gradient is not finite "
@@ -214,17 +221,17 @@ class Training:
             )
         shrink = min(1.0, trainer.clip / norm) if trainer.clip and norm > 0 else 1.0
         state.count += 1
-        rate = self.rate_factor * self.rate_factor.dtype.type(self._rate())
         if trainer.optimiser == "sgd":
+            rate = self.rate_factor * self.rate_factor.dtype.type(self._rate())
             sgd_step(state.weights, self.total, state.m, rate, trainer.momentum, shrink)
         else:
             adam_step(
-                state.weights, self.total, state.m, state.v, rate,
-                trainer.beta1, trainer.beta2, trainer.eps, state.count, shrink,
+                state.weights, self.total, state.m, state.v, self.rate_factor,
+                trainer.beta1, trainer.beta2, trainer.eps, state.count, shrink, self._rate(),
             )  # fmt: skip
         if isinstance(stack, Plan):
             stack.clamp(state.weights)
-        if not math.isfinite(float(state.weights.sum(dtype=np.float64))):
+        if not all_finite(state.weights):
             raise BadInput(
                 f"epoch {state.epoch + 1}, batch {number}: a weight is not finite after this step",
                 code="NB510",
@@ -232,7 +239,7 @@ class Training:
             )
         if trainer.ema:
             keep = min(trainer.ema, state.count / (state.count + 10.0))
-            state.average += (1.0 - keep) * (state.weights - state.average)
+            follow(state.average, state.weights, 1.0 - keep)
         return result
 
     def _rate(self) -> float:

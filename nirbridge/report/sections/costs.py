@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nirbridge.report.markup import Markup, h
-from nirbridge.report.numbers import interval, per_text, quantity
+from nirbridge.report.numbers import interval, per_text, quantity, unknown
 from nirbridge.report.svg import colour, drawing
 from nirbridge.report.types import Report
 
@@ -32,7 +32,7 @@ def _target(target: str, cost: Mapping[str, Any]) -> Markup:
     for name in ("energy", "latency"):
         total = cost[name]
         if total is None:
-            parts.append(h("p", f"{name}: unknown, no basis for a figure"))
+            parts.append(h("p", f"{name} {unknown(cost, name)}"))
             continue
         scope = f", scope {cost['scope']}" if name == "energy" else ""
         text = (

@@ -13,6 +13,7 @@ from nirbridge.report.svg import curve, drawing
 from nirbridge.report.types import Report
 
 MOST = 60  # nodes that are drawn
+ACTIVITY = ("spikes", "synops", "updates", "saturated")  # counts that every target has
 BOX, GAP_X, GAP_Y, HEIGHT = 128, 52, 26, 58
 
 
@@ -171,7 +172,9 @@ def _node(report: Report, node: Mapping[str, Any]) -> Markup:
     for result in report.results:
         counts = result.counts.get(name, {})
         if counts:
-            text = ", ".join(f"{key} {amount(value)}" for key, value in counts.items())
+            # a target's own counts are inputs of its cost: a mean of them over samples says nothing
+            shown = {key: counts[key] for key in ACTIVITY if key in counts}
+            text = ", ".join(f"{key} {amount(value)}" for key, value in shown.items())
             rows.append(h("tr", h("td", f"{result.target}, per sample"), h("td", text, class_="mono")))
         for item in result.versus.agreement if result.versus is not None else ():
             if item.node == name:

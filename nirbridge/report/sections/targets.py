@@ -60,6 +60,10 @@ def basis_chip(cost: Mapping[str, Any] | None) -> Markup:
         share_text = f"{100 * cost['static_share']:.0f} % of the energy is static"
         parts.append(h("p", f"{share_text}: time and idle policy decide, not synaptic operations."))
     parts += [h("p", note) for note in cost["notes"]]
+    parts += [
+        h("p", f"{band['quantity']}: ±{band['error_pct']:g} %, {band['basis']} ({band['source']}).")
+        for band in cost.get("bands", ())
+    ]
     if residuals:
         parts.append(residual_list(residuals))
     extra = ", extrapolated" if cost["extrapolated"] else ""

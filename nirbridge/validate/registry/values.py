@@ -1,4 +1,4 @@
-"""NB111 to NB115 and NB120 to NB127: the values of single nodes."""
+"""NB111 to NB115 and NB120 to NB128: the values of single nodes."""
 
 from __future__ import annotations
 
@@ -122,5 +122,16 @@ VALUES = (
         meaning="A parameter in memory holds text, objects or complex numbers.",
         example='nodes["w"].weight = np.ones((2, 2), dtype=complex)',
         fix="Store plain integers or floats.",
+    ),
+    Rule(
+        code="NB128",
+        levels=ERROR,
+        wrong="a sparse weight in memory that is too large as the dense one that is asked for",
+        meaning="NIR stores weights dense. A generated network can carry sparse ones in memory "
+        "(``nirbridge.network.SparseWeight``), which the reference reads as they are; a file, a digest, "
+        "another target and a pass that changes weights need the dense matrix, which is made up to 1 GiB.",
+        shown="A generated network of 40,000 neurons that is written to a file: 6 GiB in float32.",
+        fix="Run it on the reference, or generate a network of at most 16,384 neurons a population "
+        "(11,585 where float64 is needed: digests and passes).",
     ),
 )

@@ -1,4 +1,4 @@
-"""Family eventprop: two networks in the mode `step` with the loss and every gradient."""
+"""Family eventprop: networks in the modes `step`, `substep` and in continuous time, with every gradient."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from math import exp
 from typing import Any
 
+import eventprop_exact
+import eventprop_substep
 import numpy as np
 from eventprop_step import Case, backward, forward
 
@@ -144,4 +146,54 @@ def eventprop_cases() -> dict[str, dict[str, Any]]:
         case = solve({"format": "eventprop-golden-1", "case": name, **draft})
         assert case["margin"] > 1e-4 and len(case["spk_steps"]) > 20, (case["margin"], len(case["spk_steps"]))
         cases[name] = case | {"fd_rel": json.dumps(finite_differences(case))}
-    return cases
+    return cases | {"exact_small_ttfs": exact_case(rng), "substep_small_rec": substep_case(rng)}
+
+
+def substep_case(rng: np.random.Generator) -> Case:
+    """A recurrent hidden layer whose spikes meet within a step, and a read-out that does not spike."""
+    draft = network(rng, [4, 5, 3], loops=True, steps=30, events=22)
+    draft |= {"conn_latency": np.zeros(len(draft["conn"]), int), "grid_mode": "substep"}
+    draft |= {"loss": "xent_mean", "loss_params": "{}"}
+    case = eventprop_substep.solve({"format": "eventprop-golden-1", "case": "substep_small_rec", **draft})
+    per_step = np.bincount(case["spk_steps"])
+    assert len(case["spk_steps"]) > 20 and per_step.max() > 1, per_step
+    return case | {"fd_rel": json.dumps(along(case, eventprop_substep.solve, rng))}
+
+
+def exact_case(rng: np.random.Generator) -> Case:
+    """Inputs and feedback arrive late, outputs spike; the loss is on first spikes."""
+    draft = network(rng, [4, 5, 3], loops=True, steps=40, events=20)
+    for name in ("dt", "n_steps", "grid_mode", "conn_latency", "in_steps", "in_units"):
+        del draft[name]
+    draft["kinds"][-1] = "lif"
+    draft["w_1"] = rng.normal(1.2, 0.3, (5, 3))
+    draft["v_reset_2"] = rng.uniform(-0.1, 0.1, 3)
+    draft |= {
+        "time_model": "exact",
+        "in_times": np.sort(rng.uniform(1e-3, 25e-3, (2, 20)), axis=1).reshape(-1),
+        "in_units": rng.integers(0, 4, 40),
+        "delay_0": rng.uniform(0.2e-3, 4e-3, (4, 5)),
+        "delay_2": rng.uniform(0.5e-3, 4e-3, (5, 5)),
+        "loss": "ttfs_xent",
+        "loss_params": json.dumps({"tau0": 2e-3, "tau1": 1e-2, "alpha": 1e-2}),
+    }
+    case = eventprop_exact.solve({"format": "eventprop-golden-1", "case": "exact_small_ttfs", **draft})
+    assert len(case["spk_times"]) > 20 and (case["readout"] < case["T"]).all(), case["readout"]
+    return case | {"fd_rel": json.dumps(along(case, eventprop_exact.solve, rng))}
+
+
+def along(case: Case, solve: Any, rng: np.random.Generator) -> dict[str, float]:
+    """Relative difference of the gradient along a random direction from a finite difference of the loss."""
+    names = [name.removeprefix("g_") for name in case if name.startswith("g_")]
+    size = {name: max(float(np.abs(case[name]).mean()), 0.1 if "v_" in name else 0.0) for name in names}
+    way = {name: rng.normal(size=case[name].shape) * size[name] for name in names}
+    ends = []
+    for h in (-1e-5, 1e-5):
+        found = solve(case | {name: case[name] + h * way[name] for name in names})
+        assert np.array_equal(found["spk_units"], case["spk_units"])
+        ends.append(float(found["loss_value"]))
+    expected = (ends[1] - ends[0]) / 2e-5
+    gradient = sum(float((case[f"g_{name}"] * way[name]).sum()) for name in names)
+    relative = abs(gradient - expected) / abs(expected)
+    assert relative < 1e-6, relative
+    return {"direction": relative}

@@ -42,7 +42,7 @@ class RateTerm:
 class ExactBatch:
     """loss (samples,), readout (samples, n): logits or first spike times [s]; tapes; clamped slopes.
 
-    counts (samples, neurons): spikes of every spiking neuron.
+    counts (samples, neurons): spikes of every spiking neuron. tapes: none where they were not to be kept.
     """
 
     loss: Floats
@@ -105,6 +105,11 @@ class Engine:
         self._room = (256, 256 if network.wires.delayed.any() else 1)
         hidden = network.layers[:-1] if network.spiking_output else network.layers
         self._hidden = sum(len(layer.tau_mem) for layer in hidden if layer.spiking)
+        # neurons whose largest V a rescue term may ask for
+        self._watched = (
+            0 if sigma else self._hidden,
+            len(network.cells) if self.wake else self._hidden if sigma else 0,
+        )
 
     def close(self) -> None:
         """End the threads."""
@@ -117,11 +122,12 @@ class Engine:
         *,
         learn: bool = True,
         regular: NDArray[np.floating] | None = None,
+        keep: bool = True,
     ) -> ExactBatch:
         """Run a batch; with ``learn`` the sums of its samples' gradients are left in ``sums``.
 
         regular (neurons,): r_j/θ_j of a rate term; without it that of ``rate`` and of this batch's counts.
-        Raises `BadInput` (NB510) where a sample has more than four million spikes.
+        keep: return the tapes. Raises `BadInput` (NB510) where a sample has more than four million spikes.
         """
         n = spikes.n_samples
         width = self.network.n_outputs
@@ -138,12 +144,15 @@ class Engine:
                 spikes.times[mine], spikes.units[mine], spikes.duration, int(labels[b]), learn, sums
             )
             counts[b] = np.bincount(item.tape.spikes["unit"], minlength=counts.shape[1])
-            work[b] = item
+            if learn or keep:
+                work[b] = item
 
         def second(b: int, sums: Sums) -> None:
             item = work[b]
             assert item is not None
             clamped[b] = self._backward(item, spikes.duration, pull, sums)
+            if not keep:
+                work[b] = None
 
         self._each(n, first)
         pull = np.zeros(counts.shape[1])
@@ -201,7 +210,7 @@ class Engine:
             tape = empty_tape(len(network.cells), len(times), spikes, arrivals)
             found = forward(
                 times, units, end, network.wires, network.cells, tape, waiting, self.sensitive and learn,
-                self.sigma > 0 or self.wake > 0,
+                self._watched,
             )  # fmt: skip
             events, used, arrived, most = (int(x) for x in found)
             if used <= spikes and arrived <= arrivals and most <= waiting:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.errors import Unsupported, UsageError
+from nirbridge.errors import Unsupported
 from nirbridge.spikes import Spikes
 from nirbridge_eventprop.exact.engine import Engine
+from nirbridge_eventprop.exact.losses.mse_trace import MseTrace
+from nirbridge_eventprop.exact.losses.read_mean import ReadMean
+from nirbridge_eventprop.exact.losses.xent_timestep import XentTimestep
 from nirbridge_eventprop.exact.network import Connection, EventNetwork, event_network
 from nirbridge_eventprop.exact.sums import by_parameter
 from nirbridge_eventprop.executor import BatchResult
-from nirbridge_eventprop.grid.executor import loss_of
+from nirbridge_eventprop.grid.parts import NEURON
 from nirbridge_eventprop.grid.plan import Plan
+from nirbridge_eventprop.objective import loss_of
 
 if TYPE_CHECKING:
     from nirbridge_eventprop.trainer import EventProp
@@ -29,11 +33,10 @@ def network_of(plan: Plan, flat: Floats) -> EventNetwork:
     layers = list(grid.layers)
     delays: dict[str, Floats] = {}
     for part in plan.parts:
-        values = np.array(flat[part.here])
         if part.kind == "delay":
-            delays[part.name] = values
-        elif part.kind in ("tau_mem", "tau_syn", "v_th"):
-            changed: dict[str, Any] = {part.kind: values if part.kind == "v_th" else np.exp(values)}
+            delays[part.name] = part.values(flat)
+        elif part.kind in NEURON:
+            changed: dict[str, Any] = {part.kind: part.values(flat)}
             layers[part.layer - 1] = replace(layers[part.layer - 1], **changed)
     connections = []
     for arc, place, c in zip(plan.arcs, plan.nodes, grid.connections, strict=True):
@@ -51,36 +54,37 @@ def network_of(plan: Plan, flat: Floats) -> EventNetwork:
     return event_network(plan.n_inputs, layers, connections)
 
 
-class ExactExecutor:
-    """A plan with the trainer's loss in continuous time; ``gradients`` (1, parameters).
-
-    Raises `Unsupported` (NB201) for graphs with biases, which are currents by the step, `UsageError` (NB701)
-    for a loss without a read-out.
-    """
-
-    def __init__(self, plan: Plan, trainer: EventProp) -> None:
-        if plan.biases and any(values.any() for _, _, values in plan.biases):
-            name = next(name for name, _, values in plan.biases if values.any())
+def takes_no_bias(plan: Plan) -> None:
+    """Raise `Unsupported` (NB201) by node name where a graph has biases: they are currents by the step."""
+    for name, _, values in plan.biases:
+        if values.any():
             raise Unsupported(
                 f"node '{name}' (Affine) has a bias: mode 'exact' of trainer 'eventprop' takes none",
                 code="NB201",
                 fix="use mode=substep, or a Linear",
             )
-        if trainer.loss == "xent-timestep":
-            raise UsageError(
-                "trainer option loss is xent-timestep, mode=exact needs one with a read-out",
-                code="NB701",
-                fix="use for example xent-mean",
-            )
+
+
+class ExactExecutor:
+    """A plan with the trainer's loss in continuous time; ``gradients`` (1, parameters).
+
+    Raises `Unsupported` (NB201) for graphs with biases, `UsageError` (NB701) for a target that does not fit.
+    """
+
+    def __init__(self, plan: Plan, trainer: EventProp) -> None:
+        takes_no_bias(plan)
         self.plan = plan
         self.gradients = np.zeros((1, len(plan.weights)))
+        loss = loss_of(trainer, plan.n_outputs)
+        if isinstance(loss, XentTimestep | MseTrace):  # they have no read-out of their own
+            loss = ReadMean(loss)
         self.engine = Engine(
             network_of(plan, np.asarray(plan.weights, np.float64)),
-            loss_of(trainer),
+            loss,
             sigma=trainer.rescue,
             wake=trainer.wake,
             slope_floor=trainer.slope_floor,
-            sensitive=any(part.kind in ("tau_mem", "tau_syn") for part in plan.parts),
+            sensitive=plan.sensitive,
             threads=trainer.threads,
             shards=trainer.shards,
         )
@@ -106,7 +110,7 @@ class ExactExecutor:
         engine, plan = self.engine, self.plan
         engine.network = network_of(plan, np.asarray(weights, np.float64))
         given = np.zeros(spikes.n_samples, np.int64) if labels is None else labels
-        found = engine.run(spikes, given, learn=learn, regular=regular)
+        found = engine.run(spikes, given, learn=learn, regular=regular, keep=False)
         if learn:
             self._gradient()
         scores = -found.readout if engine.network.spiking_output else found.readout
@@ -114,6 +118,11 @@ class ExactExecutor:
         counts[:, : found.counts.shape[1]] = found.counts
         loss = found.loss if labels is not None else np.zeros(spikes.n_samples)
         return BatchResult(loss, scores, scores, counts, found.clamped)
+
+    def tape_bytes(self, spikes: Spikes) -> int:
+        """Bytes of the tapes of these samples with the present parameters."""
+        found = self.engine.run(spikes, np.zeros(spikes.n_samples, np.int64), learn=False)
+        return sum(array.nbytes for tape in found.tapes for array in tape)
 
     def _gradient(self) -> None:
         """The engine's sums as ∂/∂(flat parameters)."""
@@ -130,7 +139,5 @@ class ExactExecutor:
                 assert slope is not None  # `network_of` gave the connection delays
                 to[part.here] = slope.reshape(-1) * plan.grids["substep"].dt
                 continue
-            slope = found.layer[part.layer - 1][part.kind]
-            if part.kind in ("tau_mem", "tau_syn"):  # the parameter is the logarithm
-                slope = slope * getattr(network.layers[part.layer - 1], part.kind)
-            to[part.here] = slope
+            values = getattr(network.layers[part.layer - 1], part.kind)
+            to[part.here] = part.slope(values, found.layer[part.layer - 1][part.kind])

@@ -18,21 +18,22 @@ use_cache(__name__)
 
 @njit(cache=True, nogil=True)
 def _arrive(
-    j: Any, t: Any, weight: Any, event: Any, end: Any, weights: Any, cells: Any, state: Any, ends: Any,
-    spikes: Any, known: Any, sensitive: Any, peaks: Any,
+    j: Any, t: Any, weight: Any, event: Any, until: Any, end: Any, weights: Any, cells: Any, state: Any,
+    ends: Any, spikes: Any, known: Any, ahead: Any, sensitive: Any, peaks: Any,
 ) -> None:  # fmt: skip
     """A spike reaches neuron j at time t: I += w."""
-    if peaks and ends[j].last < 0:
+    if peaks[0] <= j < peaks[1] and ends[j].last < 0:
         note_peak(j, t, event, weight, cells, state, ends, sensitive)
     advance(j, t, cells, state, ends, spikes, known, sensitive)
     state[j].i += weights[weight]
-    predict(j, end, cells, state)
+    predict(j, until, end, cells, state, ahead)
 
 
 @njit(cache=True, nogil=True)
 def _send(
-    layer: Any, row: Any, source: Any, t: Any, event: Any, end: Any, wires: Any, cells: Any, state: Any,
-    ends: Any, spikes: Any, known: Any, sensitive: Any, peaks: Any, heap: Any, waiting: Any, number: Any,
+    layer: Any, row: Any, source: Any, t: Any, event: Any, until: Any, end: Any, wires: Any, cells: Any,
+    state: Any, ends: Any, spikes: Any, known: Any, ahead: Any, sensitive: Any, peaks: Any, heap: Any,
+    waiting: Any, number: Any,
 ) -> Any:  # fmt: skip
     """A unit's spike along all connections of its layer; returns the heap's fill and insertion number."""
     weights = wires.weights
@@ -42,8 +43,9 @@ def _send(
             j = wires.post[c] + to
             if not wires.delayed[c]:
                 _arrive(
-                    j, t, first + to, event, end, weights, cells, state, ends, spikes, known, sensitive, peaks
-                )
+                    j, t, first + to, event, until, end, weights, cells, state, ends, spikes, known, ahead,
+                    sensitive, peaks,
+                )  # fmt: skip
                 continue
             late = t + wires.delays[first + to]
             if late < end and waiting < len(heap.time):
@@ -81,8 +83,8 @@ def forward(
 
     times [s], units (events,): input by (time, unit). end: T [s]; events from T on are dropped. tape: empty,
     filled in place. pending: room for arrivals under way. sensitive: carry the derivatives by time
-    constants; peaks: note the largest V of neurons without spikes. The tape is complete only if its
-    room and ``pending`` exceed what is returned.
+    constants; peaks (first, last): neurons whose largest V is noted where they do not spike. The tape is
+    complete only if its room and ``pending`` exceed what is returned.
     """
     neurons = len(cells)
     state = np.zeros(neurons, STATE)
@@ -91,8 +93,9 @@ def forward(
     heap = Heap(np.zeros(pending), np.zeros((pending, 4), np.int64))
     waiting = number = spikes = arrivals = events = most = 0
     given = 0
+    ahead = np.zeros(6)
     for j in range(neurons):
-        predict(j, end, cells, state)
+        predict(j, times[0] if len(times) else end, end, cells, state, ahead)
     while True:
         crossing, who = math.inf, -1
         for j in range(neurons):
@@ -103,24 +106,29 @@ def forward(
         t = min(next_input, next_arrival)
         if min(t, crossing) >= end:
             break
+        until = next_input
+        if crossing < t and state[who].open:
+            predict(who, until, end, cells, state, ahead)
+            continue
         if crossing < t:
             if spikes >= len(spiked):
                 return events, spikes + 1, arrivals, most
             _spike(who, crossing, spikes, cells, state, ends, spiked, known, sensitive)
-            predict(who, end, cells, state)
+            predict(who, until, end, cells, state, ahead)
             tape.kind[events] = SPIKE
             waiting, number = _send(
-                cells[who].layer, cells[who].row, spikes, crossing, events, end, wires, cells, state, ends,
-                spiked, known, sensitive, peaks, heap, waiting, number,
+                cells[who].layer, cells[who].row, spikes, crossing, events, until, end, wires, cells, state,
+                ends, spiked, known, ahead, sensitive, peaks, heap, waiting, number,
             )  # fmt: skip
             spikes += 1
         elif next_input <= next_arrival:
             tape.kind[events] = INPUT
-            waiting, number = _send(
-                0, units[given], -1 - given, t, events, end, wires, cells, state, ends, spiked,
-                known, sensitive, peaks, heap, waiting, number,
-            )  # fmt: skip
             given += 1
+            until = times[given] if given < len(times) else math.inf
+            waiting, number = _send(
+                0, units[given - 1], -given, t, events, until, end, wires, cells, state, ends, spiked,
+                known, ahead, sensitive, peaks, heap, waiting, number,
+            )  # fmt: skip
         else:
             if arrivals >= len(arrived):
                 return events, spikes, arrivals + 1, most
@@ -132,14 +140,15 @@ def forward(
             late.time, late.weight, late.unit, late.source = t, weight, j, source
             arrivals += 1
             _arrive(
-                j, t, weight, events, end, wires.weights, cells, state, ends, spiked, known, sensitive, peaks
-            )
+                j, t, weight, events, until, end, wires.weights, cells, state, ends, spiked, known, ahead,
+                sensitive, peaks,
+            )  # fmt: skip
         events += 1
         most = max(most, waiting)
         if waiting > pending:
             return events, spikes, arrivals, most
     for j in range(neurons):
-        if peaks and ends[j].last < 0:
+        if peaks[0] <= j < peaks[1] and ends[j].last < 0:
             note_peak(j, end, -1, -1, cells, state, ends, sensitive)
         advance(j, end, cells, state, ends, spiked, known, sensitive)
         ends[j].v, ends[j].i = state[j].v, state[j].i

@@ -14,10 +14,11 @@ from nirbridge_eventprop.exact.flow import extremum, factors, tau_factors
 
 use_cache(__name__)
 
-STATE = record("v i at b b_at free next s u q r")
+STATE = record("v i at b b_at free next s u q r", "open")
 """V, I at time ``at``; b and b_at: B after the last spike and its time. free: when V is released, 0 for none
-to come. next: when it would cross next, infinite if never before the end. s, u, q, r: ∂V/∂τm, ∂V/∂τs,
-∂V/∂E since the last reset, ∂I/∂τs."""
+to come. next: when it would cross next, infinite if never before the end; where ``open``, it does not cross
+before that time, and nobody has looked further. s, u, q, r: ∂V/∂τm, ∂V/∂τs, ∂V/∂E since the last reset,
+∂I/∂τs."""
 
 
 @njit(cache=True, nogil=True)
@@ -79,17 +80,45 @@ def adaptation(j: Any, t: Any, cells: Any, state: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def predict(j: Any, end: Any, cells: Any, state: Any) -> None:
-    """Set when neuron j, if nothing more reaches it, crosses its threshold before ``end``."""
+def predict(j: Any, until: Any, end: Any, cells: Any, state: Any, ahead: Any) -> None:
+    """Set when neuron j, if nothing more reaches it, crosses its threshold before ``end``.
+
+    until: when something may reach it, so that looking further would be in vain: a neuron that has not
+    crossed by then stays ``open``. ahead (6,): the last time looked ahead, τm, τs and their factors.
+    """
     t, v, i = state[j].at, state[j].v, state[j].i
+    e, theta, tau_m, tau_s = cells[j].leak, cells[j].theta, cells[j].tau_m, cells[j].tau_s
+    state[j].open = 0
     if state[j].free > 0.0:
-        i *= math.exp(-(state[j].free - t) / cells[j].tau_s)
+        i *= math.exp(-(state[j].free - t) / tau_s)
         t = state[j].free
-    x = first_crossing(
-        v, i, adaptation(j, t, cells, state), end - t, cells[j].leak, cells[j].theta, cells[j].tau_m,
-        cells[j].tau_s, cells[j].tau_b, cells[j].top,
-    ) if t < end else math.inf  # fmt: skip
-    state[j].next = t + x if t + x < end else math.inf
+    b = adaptation(j, t, cells, state)
+    state[j].next = math.inf
+    if t >= end or max(v, e) + max(i, 0.0) * cells[j].top < theta + min(b, 0.0):
+        return
+    span = end - t
+    if t < until < end:
+        span = until - t
+        state[j].open = 1
+    if b == 0.0 and i > 0.0 and not _may_cross(span, v, i, e, theta, tau_m, tau_s, ahead):
+        x = math.inf
+    else:
+        x = first_crossing(v, i, b, span, e, theta, tau_m, tau_s, cells[j].tau_b, cells[j].top)
+    if x < math.inf:
+        state[j].open = 0
+        state[j].next = t + x if t + x < end else math.inf
+    elif state[j].open:
+        state[j].next = until
+
+
+@njit(cache=True, nogil=True)
+def _may_cross(span: Any, v: Any, i: Any, e: Any, theta: Any, tau_m: Any, tau_s: Any, ahead: Any) -> Any:
+    """False where V, with I > 0, still rises after ``span`` and is below θ: it has not crossed by then."""
+    if not (ahead[0] == span and ahead[1] == tau_m and ahead[2] == tau_s):
+        ahead[0], ahead[1], ahead[2] = span, tau_m, tau_s
+        ahead[3], ahead[4], ahead[5] = factors(span, tau_m, tau_s)
+    there = e + (v - e) * ahead[3] + ahead[5] * i
+    return there >= theta or i * ahead[4] + e - there < 0.0
 
 
 @njit(cache=True, nogil=True)

@@ -89,7 +89,7 @@ class Tape(NamedTuple):
     (steps, outputs, 4): ∂V/∂τm, ∂V/∂τs, ∂V/∂E, ∂I/∂τs of the read-out there.
     mean, read (steps, outputs): the read-out's step means, and its V at the steps' ends. peak (n,): largest V
     at a step's end, peak_at its step, −1 where it is not above 0, peak_sense (n, 3) as ``sense``. last (n,):
-    last spike or −1. end_v, end_i (n,): V and I after the last step.
+    last spike or −1.
     """
 
     start: Ints
@@ -112,8 +112,6 @@ class Tape(NamedTuple):
     peak_at: Ints
     peak_sense: Floats
     last: Ints
-    end_v: Floats
-    end_i: Floats
 
 
 def empty_tape(n_steps: int, neurons: int, outputs: int, spikes: int, sensitive: bool) -> Tape:
@@ -140,8 +138,6 @@ def empty_tape(n_steps: int, neurons: int, outputs: int, spikes: int, sensitive:
         peak_at=np.full(neurons, -1, np.int64),
         peak_sense=np.zeros((neurons, 3)),
         last=np.full(neurons, -1, np.int64),
-        end_v=np.zeros(neurons),
-        end_i=np.zeros(neurons),
     )
 
 

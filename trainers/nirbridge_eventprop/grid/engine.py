@@ -21,6 +21,7 @@ from nirbridge_eventprop.grid.sums import Sums, new_sums
 
 Floats = NDArray[np.float64]
 Mode = Literal["step", "substep"]
+ROOM = 1024  # spikes of a sample that a tape has room for at first
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +54,10 @@ class Engine:
 
     mode: ``step`` or ``substep`` (EVENTPROP.md §3). slope: in ``step``, where V' at a spike is taken. floor:
     V' at a spike counts as at least slope_floor·θ/τm. sigma: weight of the rescue term for hidden neurons
-    silent in a sample. phantom: a silent output that is the label's pulls as if it crossed at the end.
-    sensitive: gradients by time constants and leak, too. inside: in ``substep``, input spikes keep their time
-    within the step; else they count at its start. shards: partial sums of a batch; results depend on it, not
-    on ``threads`` (0: all cores).
+    silent in a sample, wake: of the label's output where it is silent. sensitive: gradients by time
+    constants and leak, too. inside: in ``substep``, input spikes keep their time within the step; else they
+    count at its start. shards: partial sums of a batch; results depend on it, not on ``threads`` (0: all
+    cores).
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Engine:
         slope: Literal["start", "crossing"] = "crossing",
         slope_floor: float = 1e-2,
         sigma: float = 0.0,
-        phantom: bool = False,
+        wake: float = 0.0,
         sensitive: bool = True,
         inside: bool = False,
         threads: int = 1,
@@ -81,12 +82,12 @@ class Engine:
         self.slope = CROSSING if slope == "crossing" else START
         self.slope_floor = slope_floor
         self.sigma = sigma
-        self.phantom = phantom
+        self.wake = wake if network.spiking_output else 0.0
         self.sensitive = sensitive
         self.inside = inside
         self.sums = [new_sums(network) for _ in range(shards)]
         self._pool = ThreadPoolExecutor(min(threads or os.cpu_count() or 1, shards))
-        self._room = 1024
+        self._room = ROOM
 
     def close(self) -> None:
         """End the threads."""
@@ -174,6 +175,7 @@ class Engine:
         while True:
             room = self._room
             tape = empty_tape(steps, len(network.cells.theta), reads, room, sensitive)
+            peaks = self.sigma > 0 or self.wake > 0
             common = (network.cells, network.wires, tape)
             if mode == "step":
                 used = step.forward(
@@ -184,11 +186,11 @@ class Engine:
                     *common,
                     self.slope,
                     sensitive,
-                    self.sigma > 0,
+                    peaks,
                 )
             else:
                 used = substep.forward(
-                    steps, network.dt, events.start, events.unit, events.x, *common, sensitive, self.sigma > 0
+                    steps, network.dt, events.start, events.unit, events.x, *common, sensitive, peaks
                 )
             if used <= room:
                 return tape, int(used)
@@ -201,35 +203,33 @@ class Engine:
         """(loss, read-out, clamped slopes) of a sample; with ``learn`` adds its gradients to ``sums``."""
         network = self.network
         dt, neurons = network.dt, len(network.cells.theta)
-        drive, last, rescue = np.zeros(used), np.zeros(neurons), np.zeros(neurons)
+        drive, rescue = np.zeros(used), np.zeros(neurons)
         impulse = np.zeros_like(tape.mean)
         value, known = 0.0, max(label, 0)
         if isinstance(self.loss, FirstSpikeLoss):
             times = spike_times(tape, dt, mode == "substep")
-            floor = self.slope_floor if self.phantom else None
-            value, readout = spike_score(
-                network, self.loss, tape, times, steps * dt, known, drive, last, floor
-            )
+            value, readout = spike_score(network, self.loss, tape, times, steps * dt, known, drive)
         else:
             value, readout, impulse = membrane_score(self.loss, tape, dt, known)
         if label < 0:
             return 0.0, readout, 0
-        if self.sigma:
-            hidden = slice(0, network.n_hidden)
-            gap = np.maximum(network.cells.theta - tape.peak, 0.0)[hidden]
-            silent = (tape.last[hidden] < 0) & (gap > 0)
-            value += self.sigma * float(gap[silent].sum())
-            rescue[hidden] = np.where(silent, -self.sigma, 0.0)
+        if self.sigma or self.wake:
+            rescue[: network.n_hidden] = -self.sigma
+            if self.wake:
+                rescue[network.n_hidden + label] = -self.wake
+            gap = np.maximum(network.cells.theta - tape.peak, 0.0)
+            rescue[(tape.last >= 0) | (gap == 0.0)] = 0.0
+            value -= float(rescue @ gap)
         if not learn:
             return value, readout, 0
         sums.cell[THETA] -= rescue
-        if mode == "step" and self.sensitive and self.sigma:
+        if mode == "step" and self.sensitive and rescue.any():
             for row, column in ((TAU_M, 0), (TAU_S, 1), (LEAK, 2)):
                 sums.cell[row] += rescue * tape.peak_sense[:, column]
         where = (events.start, events.unit) if mode == "step" else (events.start, events.unit, events.x)
         undo = step_adjoint.backward if mode == "step" else substep_adjoint.backward
         clamped = undo(
-            steps, dt, *where, network.cells, network.wires, tape, impulse, drive, pull, rescue, last,
+            steps, dt, *where, network.cells, network.wires, tape, impulse, drive, pull, rescue,
             self.slope_floor, self.sensitive, sums.weight, sums.delay, sums.cell,
         )  # fmt: skip
         return value, readout, int(clamped)

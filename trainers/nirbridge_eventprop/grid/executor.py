@@ -2,55 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.recording import Readout
 from nirbridge.spikes import Spikes
-from nirbridge_eventprop.exact.losses import Loss
-from nirbridge_eventprop.exact.losses.ttfs_rel_mse import TtfsRelMse
-from nirbridge_eventprop.exact.losses.ttfs_xent import TtfsXent
-from nirbridge_eventprop.exact.losses.xent_exp import XentExp
-from nirbridge_eventprop.exact.losses.xent_linear import XentLinear
-from nirbridge_eventprop.exact.losses.xent_max import XentMax
-from nirbridge_eventprop.exact.losses.xent_mean import XentMean
-from nirbridge_eventprop.exact.losses.xent_sigmoid import XentSigmoid
-from nirbridge_eventprop.exact.losses.xent_sum import XentSum
-from nirbridge_eventprop.exact.losses.xent_timestep import XentTimestep
 from nirbridge_eventprop.executor import BatchResult, read_weights
 from nirbridge_eventprop.grid.engine import Engine, GridBatch
 from nirbridge_eventprop.grid.plan import Plan
 from nirbridge_eventprop.losses import READOUTS
+from nirbridge_eventprop.objective import loss_of
 
 if TYPE_CHECKING:
     from nirbridge_eventprop.trainer import EventProp
-
-MEMBRANE: dict[str, Any] = {
-    "xent-sum": XentSum,
-    "xent-mean": XentMean,
-    "xent-exp": XentExp,
-    "xent-linear": XentLinear,
-    "xent-sigmoid": XentSigmoid,
-    "xent-max": XentMax,
-    "xent-timestep": XentTimestep,
-}
-
-
-def loss_of(trainer: EventProp) -> Loss:
-    """The loss that the trainer's options name."""
-    if trainer.loss == "ttfs-xent":
-        return TtfsXent(
-            tau0=trainer.ttfs_tau0,
-            tau1=trainer.ttfs_tau1,
-            alpha=trainer.ttfs_alpha,
-            penalty=trainer.ttfs_penalty,
-        )
-    if trainer.loss == "ttfs-rel-mse":
-        return TtfsRelMse(delta=trainer.ttfs_delta, t_scale=trainer.ttfs_scale)
-    loss: Loss = MEMBRANE[trainer.loss](logit_scale=trainer.logit_scale)
-    return loss
 
 
 class GridExecutor:
@@ -61,9 +27,8 @@ class GridExecutor:
         self.readout: Readout = READOUTS[trainer.loss]
         self.gradients = np.zeros((trainer.shards, len(plan.weights)))
         self.mode: Literal["step", "substep"] = "substep" if trainer.mode == "substep" else "step"
-        loss = loss_of(trainer)
+        loss = loss_of(trainer, plan.n_outputs)
         modes: tuple[Literal["step", "substep"], ...] = ("step", "substep")
-        sensitive = any(part.kind in ("tau_mem", "tau_syn") for part in plan.parts)
         self.engines = {
             mode: Engine(
                 plan.grids[mode],
@@ -73,8 +38,8 @@ class GridExecutor:
                 slope_floor=trainer.slope_floor,
                 sigma=trainer.rescue,
                 inside=trainer.inside,
-                phantom=True,
-                sensitive=sensitive,
+                wake=trainer.wake,
+                sensitive=plan.sensitive,
                 threads=trainer.threads,
                 shards=trainer.shards,
             )

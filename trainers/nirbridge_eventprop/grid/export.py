@@ -13,6 +13,7 @@ from nirbridge.graph import replace_nodes
 from nirbridge.graph.delays import KEY as DELAYS
 from nirbridge.graph.quantization import KEY as QUANTIZED
 from nirbridge.network.coefficients import population
+from nirbridge_eventprop.grid.parts import NEURON, TAUS
 from nirbridge_eventprop.grid.plan import Plan, scale_of
 
 Floats = NDArray[np.float64]
@@ -35,10 +36,9 @@ def with_parameters(plan: Plan, graph: nir.NIRGraph, flat: NDArray[np.floating])
 
     unit = plan.network.semantics.time_unit
     for part in plan.parts:
-        if part.kind in ("tau_mem", "tau_syn"):
-            _set(node_of(part.name), part.kind, np.exp(flat[part.here]) / unit)
-        elif part.kind == "v_th":
-            _set(node_of(part.name), "v_threshold", flat[part.here])
+        if part.kind in NEURON:
+            field = "v_threshold" if part.kind == "v_th" else part.kind
+            _set(node_of(part.name), field, part.values(flat) / (unit if part.kind in TAUS else 1.0))
     ratio = _ratios(plan, changed)
     for place in plan.nodes:
         node = node_of(place.name)

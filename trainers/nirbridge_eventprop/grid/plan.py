@@ -1,7 +1,7 @@
 """A graph's network as flat trainable parameters for the general grid engine, and back into a graph.
 
 The flat parameters are the weights of all connections as in the graph, (n_pre, n_post) row by row, and after
-them those of biases, time constants (as logarithms), thresholds and delays (in steps) that are trained.
+them those of the `parts` that are trained besides.
 """
 
 from __future__ import annotations
@@ -13,41 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.errors import UsageError
 from nirbridge.network import Network, Population
 from nirbridge_eventprop.exact.network import Layer
 from nirbridge_eventprop.grid.arcs import Arc, arcs_of, biases_of, layers_of
 from nirbridge_eventprop.grid.network import GridConnection, GridNetwork, grid_network
+from nirbridge_eventprop.grid.parts import NEURON, TAUS, Part, Rates, clamp, parts_of
+from nirbridge_eventprop.grid.sums import ROWS
 from nirbridge_eventprop.stack import NEVER, Placed, Stack, kappa_at
 from nirbridge_eventprop.structure import check_semantics
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rates:
-    """Learning rates of what is trained besides weights, 0 where it is not (EVENTPROP.md §9).
-
-    tau: of ln τm, ln τs. threshold, bias: in the graph's units of V and in EventProp's jumps of I. delay: in
-    steps, of per-synapse delays, which stay within [0, max_delay] steps.
-    """
-
-    tau: float = 0.0
-    threshold: float = 0.0
-    bias: float = 0.0
-    delay: float = 0.0
-    max_delay: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Parameters ``here`` of the flat ones: their kind, node, layer and learning rate."""
-
-    kind: str  # bias, tau_mem, tau_syn, v_th, delay
-    name: str
-    layer: int
-    here: slice
-    rate: float
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -83,6 +58,11 @@ class Plan(Stack):
     def n_weights(self) -> int:
         return len(self.scale)
 
+    @property
+    def sensitive(self) -> bool:
+        """Whether gradients by time constants or leak are wanted, which ask the engines to keep more."""
+        return any(part.kind in (*TAUS, "v_leak") for part in self.parts)
+
     def grid(self, mode: str, flat: Floats) -> GridNetwork:
         """The network with these parameters."""
         start = self.grids[mode]
@@ -90,16 +70,15 @@ class Plan(Stack):
         wires = start.wires
         delays: NDArray[np.int64] | None = None
         for part in self.parts:
-            if part.kind in ("tau_mem", "tau_syn", "v_th"):
-                values = flat[part.here] if part.kind == "v_th" else np.exp(flat[part.here])
-                layers[part.layer - 1] = _with(layers[part.layer - 1], part.kind, values)
+            if part.kind in NEURON:
+                layers[part.layer - 1] = _with(layers[part.layer - 1], part.kind, part.values(flat))
             elif part.kind == "delay":
                 delays = wires.delays.copy() if delays is None else delays
                 place = next(p for p in self.nodes if p.name == part.name)
                 arc = next(a for a in self.arcs if a.name == part.name)
                 steps = np.rint(flat[part.here]).astype(np.int64).reshape(arc.weight.shape) + arc.lag
                 delays[place.offset : place.offset + steps.size] = steps.reshape(-1)
-        moved = any(part.kind in ("tau_mem", "tau_syn", "v_th") for part in self.parts)
+        moved = any(part.kind in NEURON for part in self.parts)
         return start.changed(
             weights=flat[: self.n_weights] * self.scale,
             delays=delays,
@@ -118,30 +97,17 @@ class Plan(Stack):
             where = grid.slices[part.layer - 1]
             if part.kind == "bias":
                 to[part.here] = self.neuron_scale(part.layer) * cell[8, where]
-            elif part.kind == "tau_mem":
-                to[part.here] = grid.cells.tau_m[where] * cell[0, where]
-            elif part.kind == "tau_syn":
-                to[part.here] = grid.cells.tau_s[where] * cell[1, where]
-            elif part.kind == "v_th":
-                to[part.here] = cell[2, where]
+            elif part.kind in NEURON:
+                row, values = ROWS.index(part.kind), getattr(grid.layers[part.layer - 1], part.kind)
+                to[part.here] = part.slope(values, cell[row, where])
             else:
                 place = next(p for p in self.nodes if p.name == part.name)
                 to[part.here] = delay[place.offset : place.offset + place.rows * place.width] * grid.dt
 
     def clamp(self, flat: NDArray[np.floating]) -> None:
-        """Parameters back into their range: τm ≥ 3 dt, τs ≥ dt, θ above V_r, delays within [0, max_delay]."""
-        dt = self.grids["step"].dt
-        for part in self.parts:
-            values = flat[part.here]
-            if part.kind == "tau_mem":
-                np.maximum(values, np.log(3 * dt), out=values)
-            elif part.kind == "tau_syn":
-                np.maximum(values, np.log(dt), out=values)
-            elif part.kind == "v_th":
-                layer = self.grids["step"].layers[part.layer - 1]
-                np.maximum(values, layer.v_reset + 0.01 * np.abs(layer.v_th - layer.v_reset), out=values)
-            elif part.kind == "delay":
-                np.clip(values, 0.0, self.rates.max_delay, out=values)
+        """Parameters back into their range (see `parts.clamp`)."""
+        start = self.grids["step"]
+        clamp(self.parts, flat, start.layers, start.dt, self.rates.max_delay)
 
     def neuron_scale(self, layer: int) -> Floats:
         first = int(self.sizes[layer - 1, 0])
@@ -191,7 +157,7 @@ def plan_of(network: Network, rates: Rates) -> Plan:
         )
         for arc, place in zip(arcs, places, strict=True)
     )
-    parts, starts = _parts(rates, arcs, biases, populations, neurons, len(scale))
+    parts, starts = parts_of(rates, arcs, biases, populations, neurons, len(scale))
     sizes, line = _sizes(populations, arcs, nodes)
     par = np.zeros((12, int(sizes[:, 2].sum())))
     par[5] = NEVER
@@ -220,46 +186,6 @@ def plan_of(network: Network, rates: Rates) -> Plan:
         loop_at=0,
         rates=rates,
     )
-
-
-def _parts(
-    rates: Rates,
-    arcs: Sequence[Arc],
-    biases: Sequence[tuple[str, int, Floats]],
-    populations: Sequence[Population],
-    layers: Sequence[Layer],
-    at: int,
-) -> tuple[tuple[Part, ...], list[Floats]]:
-    """What is trained besides weights and where it starts; raises `UsageError` where there is none."""
-    wanted: list[tuple[str, str, int, Floats, float]] = []
-    if rates.bias:
-        wanted += [("bias", name, layer, values, rates.bias) for name, layer, values in biases]
-        _some(wanted, "bias", "train_bias", "the graph has no Affine node")
-    for number, (p, layer) in enumerate(zip(populations, layers, strict=True), start=1):
-        if rates.tau:
-            wanted.append(("tau_mem", p.name, number, np.log(layer.tau_mem), rates.tau))
-            wanted.append(("tau_syn", p.name, number, np.log(layer.tau_syn), rates.tau))
-        if rates.threshold and p.spiking:
-            wanted.append(("v_th", p.name, number, layer.v_th, rates.threshold))
-    if rates.delay:
-        for arc in arcs:
-            if arc.own is not None:
-                start = arc.own.reshape(-1).astype(np.float64)
-                wanted.append(("delay", arc.name, arc.post, start, rates.delay))
-        _some(wanted, "delay", "train_delay", "the graph has no delays")
-    parts, starts = [], []
-    for kind, name, number, values, rate in wanted:
-        parts.append(Part(kind, name, number, slice(at, at + len(values)), rate))
-        starts.append(np.array(values, np.float64))
-        at += len(values)
-    return tuple(parts), starts
-
-
-def _some(wanted: Sequence[tuple[Any, ...]], kind: str, option: str, found: str) -> None:
-    if not any(item[0] == kind for item in wanted):
-        raise UsageError(
-            f"trainer option {option} is above 0, but {found}", code="NB701", fix=f"leave out {option}"
-        )
 
 
 def _connection(arc: Arc, scale: Floats, mode: str, moves: bool) -> GridConnection:

@@ -48,14 +48,8 @@ def spike_score(
     end: float,
     label: int,
     drive: Floats,
-    last: Floats,
-    phantom: float | None,
 ) -> tuple[float, Floats]:
-    """(loss, first spike times (n,) [s], ``end`` where silent); adds ∂loss/∂t to ``drive`` (spikes,).
-
-    phantom: where the label's output is silent it gets an impulse in ``last`` (n,) as if it crossed at
-    ``end`` with V' = max(I + E − V, phantom·θ)/τm; None: silent outputs have no gradient.
-    """
+    """(loss, first spike times (n,) [s], ``end`` where silent); adds ∂loss/∂t to ``drive`` (spikes,)."""
     first = network.slices[-1].start
     unit = tape.unit[: len(times)]
     out = np.flatnonzero(unit >= first)[::-1]  # backwards: the earliest spike is written last
@@ -66,8 +60,4 @@ def spike_score(
     t[spiked] = times[index[spiked]]
     value, slope = loss.at_first_spike(t, label, end)
     drive[index[spiked]] += slope[spiked]
-    if phantom is not None and not spiked[label]:
-        j, cells = first + label, network.cells
-        rise = max(tape.end_i[j] + cells.leak[j] - tape.end_v[j], phantom * cells.theta[j])
-        last[j] = -slope[label] * cells.tau_m[j] / rise
     return value, t

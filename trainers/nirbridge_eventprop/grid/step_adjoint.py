@@ -19,20 +19,20 @@ use_cache(__name__)
 @njit(cache=True, nogil=True)
 def backward(
     n_steps: Any, dt: Any, event_start: Any, event_unit: Any, cells: Any, wires: Any, tape: Any, impulse: Any,
-    drive: Any, regular: Any, rescue: Any, last_impulse: Any, floor: Any, sensitive: Any, g_weight: Any,
-    g_delay: Any, g_cell: Any,
+    drive: Any, regular: Any, rescue: Any, floor: Any, sensitive: Any, g_weight: Any, g_delay: Any,
+    g_cell: Any,
 ) -> Any:  # fmt: skip
     """Add one sample's gradients; returns how often V' at a spike was clamped.
 
     Arguments as `step.forward`. impulse (n_steps, outputs): ∂l/∂(step mean). drive (spikes,): ∂l/∂t_s [1/s].
-    regular (n,): r/θ of the rate term. rescue (n,): impulse ∂l/∂V at the largest V. last_impulse (n,): at
-    the end. floor: V' counts as at least floor·θ/τm.
+    regular (n,): r/θ of the rate term. rescue (n,): impulse ∂l/∂V at the largest V. floor: V' counts as
+    at least floor·θ/τm.
     g_weight like wires.weights receives Σ λI, of which the gradient is −τs times; g_delay [1/s] likewise;
     g_cell (9, n).
     """
     layers = len(cells.first) - 1
     n = len(cells.theta)
-    lv, li, lb = -last_impulse / cells.tau_m, np.zeros(n), np.zeros(n)
+    lv, li, lb = np.zeros(n), np.zeros(n), np.zeros(n)
     ring_v, ring_i = np.zeros((wires.depth, n)), np.zeros((wires.depth, n))
     kept = np.zeros(n)  # λV at the release of the spike that is undone next
     waiting = tape.last.copy()

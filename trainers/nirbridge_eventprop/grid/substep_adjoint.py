@@ -21,14 +21,14 @@ use_cache(__name__)
 @njit(cache=True, nogil=True)
 def backward(
     n_steps: Any, dt: Any, event_start: Any, event_unit: Any, event_x: Any, cells: Any, wires: Any, tape: Any,
-    impulse: Any, drive: Any, regular: Any, rescue: Any, last_impulse: Any, floor: Any, sensitive: Any,
-    g_weight: Any, g_delay: Any, g_cell: Any,
+    impulse: Any, drive: Any, regular: Any, rescue: Any, floor: Any, sensitive: Any, g_weight: Any,
+    g_delay: Any, g_cell: Any,
 ) -> Any:  # fmt: skip
     """Add one sample's gradients; arguments as `step_adjoint.backward` and `substep.forward`."""
     n = len(cells.theta)
     layers = len(cells.first) - 1
     hidden = cells.first[layers - 1] if cells.reads else n
-    lv, li, lb = -last_impulse / cells.tau_m, np.zeros(n), np.zeros(n)
+    lv, li, lb = np.zeros(n), np.zeros(n), np.zeros(n)
     end_v, end_i = np.zeros((wires.depth, n)), np.zeros((wires.depth, n))  # λ at the ends of steps to come
     start_v, start_i = np.zeros((wires.depth, n)), np.zeros((wires.depth, n))  # and at their starts
     drive = drive.copy()

@@ -41,6 +41,8 @@ READOUTS: dict[str, Readout] = {
     **{name: loss.readout for name, loss in LOSSES.items()},
     "xent-max": "max",
     "xent-timestep": "mean",
+    "mse-trace": "mean",
     "ttfs-xent": "first-spike",
+    "ttfs-mse": "first-spike",
     "ttfs-rel-mse": "first-spike",
 }
