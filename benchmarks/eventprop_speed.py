@@ -24,12 +24,12 @@ import numpy as np
 from eventprop_w1 import load
 from numba import njit
 
+from nirbridge.kernels.vectors import WIDE, at_least, fma, plus, splat, store
+from nirbridge.kernels.vectors import load as take
 from nirbridge_eventprop import EventProp
 from nirbridge_eventprop.arrivals import with_rows
 from nirbridge_eventprop.stack import aligned
 from nirbridge_eventprop.training import Training
-from nirbridge.kernels.vectors import WIDE, at_least, fma, plus, splat, store
-from nirbridge.kernels.vectors import load as take
 
 MODES = ("step", "substep")
 ROW = 256  # weights of the primitives' rows

@@ -78,6 +78,14 @@ def plus(typing: Any, vector: Any, array: Any, index: Any) -> Any:
     return vector(vector, array, index), code
 
 
+@njit(cache=True, nogil=True, forceinline=True)
+def plus_rows(x: Any, array: Any, at: Any, width: Any, rows: Any, first: Any, last: Any) -> Any:
+    """Vector x + array[at + rows[e]·width …] for e = first … last−1, one after the other."""
+    for e in range(np.uint64(first), np.uint64(last)):  # unsigned: no test for negative indices
+        x = plus(x, array, at + rows[e] * width)
+    return x
+
+
 @intrinsic
 def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
     """array[index : index+lanes] = vector."""

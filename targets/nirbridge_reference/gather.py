@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
-from nirbridge.kernels.vectors import NARROW, WIDE, load, plus, prefetch, store
+from nirbridge.kernels.vectors import NARROW, WIDE, load, plus_rows, prefetch, store
 
 use_cache(__name__)
 
@@ -29,41 +29,31 @@ def add_rows(
 
     ``apart``: the sum is made for itself and then added to x.
     """
-    width = np.uint64(size)
     c = 0
     while c + WIDE <= size:
-        w = np.uint64(at + c)
-        total = load(x, to + c, WIDE)
-        k = np.uint64(first)
+        here = load(x, to + c, WIDE)
         if apart:
-            total = load(weights, w + np.uint64(unit[k]) * width, WIDE)
-            k += np.uint64(1)
-        while k < np.uint64(last):
-            total = plus(total, weights, w + np.uint64(unit[k]) * width)
-            k += np.uint64(1)
-        if apart:
-            total = load(x, to + c, WIDE) + total
-        store(x, to + c, total)
+            row = load(weights, at + c + unit[first] * size, WIDE)
+            here = here + plus_rows(row, weights, at + c, size, unit, first + 1, last)
+        else:
+            here = plus_rows(here, weights, at + c, size, unit, first, last)
+        store(x, to + c, here)
         c += WIDE
     while c + NARROW <= size:
-        w = np.uint64(at + c)
-        total16 = load(x, to + c, NARROW)
-        k = np.uint64(first)
+        near = load(x, to + c, NARROW)
         if apart:
-            total16 = load(weights, w + np.uint64(unit[k]) * width, NARROW)
-            k += np.uint64(1)
-        while k < np.uint64(last):
-            total16 = plus(total16, weights, w + np.uint64(unit[k]) * width)
-            k += np.uint64(1)
-        if apart:
-            total16 = load(x, to + c, NARROW) + total16
-        store(x, to + c, total16)
+            part = load(weights, at + c + unit[first] * size, NARROW)
+            near = near + plus_rows(part, weights, at + c, size, unit, first + 1, last)
+        else:
+            near = plus_rows(near, weights, at + c, size, unit, first, last)
+        store(x, to + c, near)
         c += NARROW
+    width = np.uint64(size)
     for i in range(np.uint64(c), width):
         x0, w = np.uint64(to) + i, np.uint64(at) + i
         one = x.dtype.type(0) if apart else x[x0]
-        for k in range(np.uint64(first), np.uint64(last)):
-            one += weights[w + np.uint64(unit[k]) * width]
+        for e in range(np.uint64(first), np.uint64(last)):
+            one += weights[w + np.uint64(unit[e]) * width]
         x[x0] = x[x0] + one if apart else one
 
 

@@ -10,8 +10,8 @@ import pytest
 from nirbridge.data import Blend, ChannelShift, Drop, Jitter, TimeStretch
 from nirbridge.errors import BadInput
 from nirbridge.graph import digest, read_metadata, write_metadata
-from nirbridge_eventprop import EventProp
 from nirbridge.kernels.vectors import WIDE
+from nirbridge_eventprop import EventProp
 
 RICH = {
     "batch": 5,

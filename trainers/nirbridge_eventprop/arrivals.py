@@ -8,28 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
-from nirbridge.kernels.vectors import NARROW, WIDE, load, plus, splat, store
+from nirbridge.kernels.vectors import NARROW, WIDE, load, plus_rows, splat, store
 
 use_cache(__name__)
-
-
-@njit(cache=True, nogil=True, forceinline=True)
-def with_rows(x: Any, weights: Any, at: Any, width: Any, rows: Any, first: Any, last: Any) -> Any:
-    """Vector x + weights[at + rows[e]·width …] for e = first … last−1, one after the other."""
-    for e in range(np.uint64(first), np.uint64(last)):  # unsigned: no test for negative indices
-        x = plus(x, weights, at + rows[e] * width)
-    return x
 
 
 @njit(cache=True, nogil=True)
 def add_rows(x: Any, weights: Any, at: Any, width: Any, rows: Any, first: Any, last: Any) -> None:
     """x[:width] += the weight rows of units rows[first:last], in turn; width: a multiple of 64."""
     for c in range(0, width, WIDE):
-        store(x, c, with_rows(load(x, c, WIDE), weights, at + c, width, rows, first, last))
+        store(x, c, plus_rows(load(x, c, WIDE), weights, at + c, width, rows, first, last))
 
 
 @njit(cache=True, nogil=True)
@@ -52,7 +43,7 @@ def add_line(
                 continue
             at = base + b * n_inputs * width + c
             part = splat(x, 0.0, NARROW)
-            total = total + with_rows(
+            total = total + plus_rows(
                 part, weights, at, width, event_unit, event_start[sent], event_start[sent + 1]
             )
         if loop_at == len(line):

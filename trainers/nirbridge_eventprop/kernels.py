@@ -25,8 +25,19 @@ import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
-from nirbridge.kernels.vectors import NARROW, WIDE, at_least, blank, double, load, lowest, splat, store
-from nirbridge_eventprop.arrivals import add_line, add_rows, with_rows
+from nirbridge.kernels.vectors import (
+    NARROW,
+    WIDE,
+    at_least,
+    blank,
+    double,
+    load,
+    lowest,
+    plus_rows,
+    splat,
+    store,
+)
+from nirbridge_eventprop.arrivals import add_line, add_rows
 
 use_cache(__name__)
 
@@ -191,11 +202,11 @@ def forward(
             for c in range(0, width, WIDE):
                 i = at + c
                 x = load(x_line, c, WIDE) if lined else splat(par, 0.0, WIDE)
-                x = with_rows(x, weights, forward_at + c, width, event_unit, event_first, event_last)
-                x = with_rows(x, weights, forward_at + c, width, tape_unit, below_first, below_last)
+                x = plus_rows(x, weights, forward_at + c, width, event_unit, event_first, event_last)
+                x = plus_rows(x, weights, forward_at + c, width, tape_unit, below_first, below_last)
                 if last > first:
                     y = splat(par, 0.0, WIDE)
-                    x = x + with_rows(y, weights, loop + c, width, tape_unit, first, last)
+                    x = x + plus_rows(y, weights, loop + c, width, tape_unit, first, last)
                 if alike[layer]:
                     hits = _advance_alike(par, at, i, x, current, v)
                 else:
@@ -217,7 +228,7 @@ def forward(
         for c in range(0, out_width, NARROW):
             i = out + c
             heard = splat(par, 0.0, NARROW)
-            heard = with_rows(heard, weights, base + c, out_width, tape_unit, below_first, below_last)
+            heard = plus_rows(heard, weights, base + c, out_width, tape_unit, below_first, below_last)
             pull = load(par, A_S * states + i, NARROW) * load(current, i, NARROW)
             pull = pull + load(par, B_S * states + i, NARROW) * heard
             store(current, i, pull)

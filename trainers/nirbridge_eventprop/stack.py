@@ -175,7 +175,7 @@ def aligned(values: NDArray[Any]) -> NDArray[Any]:
     """The array, or a copy of it, beginning at a line of the cache: rows are read twice as fast."""
     if values.flags.c_contiguous and values.ctypes.data % LINE == 0:
         return values
-    copy = aligned_empty(values.size, values.dtype).reshape(values.shape)
+    copy: NDArray[Any] = aligned_empty(values.size, values.dtype).reshape(values.shape)
     copy[:] = values
     return copy
 

@@ -22,10 +22,11 @@ from nirbridge.kernels.vectors import (
     fma,
     load,
     lowest,
+    plus_rows,
     splat,
     store,
 )
-from nirbridge_eventprop.arrivals import add_line, with_rows
+from nirbridge_eventprop.arrivals import add_line
 from nirbridge_eventprop.kernels import (
     A_M,
     A_S,
@@ -158,7 +159,7 @@ def forward(
             for i in range(at, at + sizes[layer, PADDED], WIDE):
                 x = load(arrived, i, WIDE) if layer == 0 and not plain else splat(par, 0.0, WIDE)
                 if layer == 0:
-                    x = with_rows(x, weights, base + i, first_width, event_unit, event_first, event_last)
+                    x = plus_rows(x, weights, base + i, first_width, event_unit, event_first, event_last)
                 if alike[layer]:
                     hits = _advance_alike(par, at, i, x, current, v, v0)
                 else:
