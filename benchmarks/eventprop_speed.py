@@ -24,10 +24,9 @@ import numpy as np
 from eventprop_w1 import load
 from numba import njit
 
-from nirbridge.kernels.vectors import WIDE, at_least, fma, plus, splat, store
+from nirbridge.kernels.vectors import WIDE, at_least, fma, plus, plus_rows, splat, store
 from nirbridge.kernels.vectors import load as take
 from nirbridge_eventprop import EventProp
-from nirbridge_eventprop.arrivals import with_rows
 from nirbridge_eventprop.stack import aligned
 from nirbridge_eventprop.training import Training
 
@@ -39,7 +38,7 @@ ROW = 256  # weights of the primitives' rows
 def _gather(weights: Any, units: Any, x: Any, per_step: Any) -> None:
     for first in range(0, len(units), per_step):
         for c in range(0, ROW, WIDE):
-            store(x, c, with_rows(splat(x, 0.0, WIDE), weights, c, ROW, units, first, first + per_step))
+            store(x, c, plus_rows(splat(x, 0.0, WIDE), weights, c, ROW, units, first, first + per_step))
 
 
 @njit

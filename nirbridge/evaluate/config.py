@@ -38,7 +38,8 @@ class GraphSection(_Strict):
     spikes take a step a hop (``spinnaker2``) weights are then N(mean, sd)/√sources with that form's own means
     (`graph.spiking_stack`); ``eventprop`` delivers at once and starts from N(mean, sd) as for ``values``.
     tau_shape: of gamma distributions around tau_mem and tau_syn, from which hidden neurons draw theirs;
-    without it all are equal. delay_line: between input and first layer; its branches share input_mean and input_sd.
+    without it all are equal. delay_line: between input and first layer; its branches share input_mean and
+    input_sd.
     """
 
     file: Path | None = None

@@ -108,6 +108,22 @@ def test_a_loss_that_does_not_fit_the_read_out_is_refused():
         Engine(network(rng, spiking_output=True), LOSSES["xent-max"]())
 
 
+def test_each_class_has_a_trace_of_its_own():
+    rng = np.random.default_rng(9)
+    target = rng.normal(size=(3, 4, 2))
+    t, share, v = np.sort(rng.uniform(0, END, 20)), np.full(20, END / 20), rng.normal(size=(20, 2))
+    values = []
+    for label in range(3):
+        value, _, impulse = LOSSES["mse-trace"](target).at_nodes(t, share, v, label, END)
+        alone = LOSSES["mse-trace"](target[label])
+        expected, _, pull = alone.at_nodes(t, share, v, 0, END)
+        assert value == expected
+        np.testing.assert_array_equal(impulse, pull)
+        np.testing.assert_array_equal(alone.edges(END), LOSSES["mse-trace"](target).edges(END))
+        values.append(value)
+    assert len(set(values)) == 3
+
+
 def test_a_layer_that_does_not_spike_must_be_the_last():
     rng = np.random.default_rng(7)
     layers = [layer(rng, 3, spiking=s, refractory=False, adaptive=False) for s in (False, True)]

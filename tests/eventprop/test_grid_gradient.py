@@ -303,6 +303,7 @@ def test_a_silent_output_is_woken_where_it_is_the_label_s(mode):
     weight = by_parameter(network, engine.total(), 2).weight
     for c in into:
         assert not weight[c][:, 2].any() and weight[c][:, :2].any(), "no label 2, so nothing pulls there"
+        assert weight[c].max() <= 0, "more weight would make it fire"
     places = [(c, at) for c in into for at in range(0, 15, 2)]
     places += [(0, at) for at in range(9)] if mode == "substep" else []
     compared = 0

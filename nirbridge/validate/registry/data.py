@@ -122,8 +122,8 @@ DATA = (
         code="NB515",
         levels=ERROR,
         wrong="no samples to test on or to hold out",
-        meaning="Leaving groups out needs labelled samples of two groups or more and equal classes; what is held "
-        "out must be there, and samples to train on must remain.",
+        meaning="Leaving groups out needs labelled samples of two groups or more and equal classes; what is "
+        "held out must be there, and samples to train on must remain.",
         shown='leave_out = "groups" with data that carry no speaker.',
         fix='Use data with groups, or give [data] valid or hold_out and leave_out = "none".',
     ),
