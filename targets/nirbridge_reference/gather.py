@@ -21,7 +21,7 @@ DENSE_FROM = 0.5  # share of sources with a value from which a matrix is read as
 AHEAD = 4  # steps of an input that are summed at once where they are that dense
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def add_rows(
     x: Any, to: Any, weights: Any, at: Any, size: Any, unit: Any, first: Any, last: Any, apart: Any
 ) -> None:
@@ -169,7 +169,7 @@ def clear(x: Any, to: Any, size: Any) -> None:
         x[x0 + i] = 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def add(x: Any, to: Any, held: Any, source: Any, size: Any) -> None:
     """x[to:to+size] += held[source:source+size]."""
     x0, y0 = np.uint64(to), np.uint64(source)

@@ -50,7 +50,7 @@ def update(kind: Any, start: Any, size: Any, x: Any, v: Any, current: Any, par: 
             current[i] = par[3, i] * current[i]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, forceinline=True)
 def update_alike(kind: Any, start: Any, size: Any, x: Any, v: Any, current: Any, par: Any) -> None:
     """`update`, current-first, of a population whose neurons are all alike: half the memory traffic."""
     s = np.uint64(start)
