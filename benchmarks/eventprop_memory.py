@@ -72,7 +72,7 @@ def _peak() -> float:
 
 def memory(workloads: Path) -> dict[str, object]:
     """Peak resident megabytes per workload and mode, and growth with T and with the batch."""
-    from eventprop_w1 import load
+    from layered_workloads import load
 
     from nirbridge.io.datasets import write_dataset
     from nirbridge.io.nir_write import write_graph

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from eventprop_w1 import load
+from layered_workloads import load
 from numba import njit
 
 from nirbridge.kernels.vectors import WIDE, at_least, fma, plus, plus_rows, splat, store

@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from eventprop_w1 import load
+from layered_workloads import load
 
 from nirbridge.errors import NirbridgeError
 from nirbridge.kernels.gpu import find_gpu

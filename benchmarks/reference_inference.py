@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from eventprop_w1 import load
+from layered_workloads import load
 
 from nirbridge_reference import Reference
 

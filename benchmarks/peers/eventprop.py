@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from eventprop_w1 import load
+from layered_workloads import load
 
 from nirbridge_eventprop import EventProp
 from nirbridge_eventprop.training import Training

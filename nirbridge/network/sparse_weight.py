@@ -21,15 +21,20 @@ MOST_BYTES = 1 << 30  # of the dense array that is made on request
 class SparseWeight:
     """Weights (n_post, n_pre) by source: source j reaches ``targets[start[j]:start[j+1]]``.
 
-    start: (n_pre+1,) int64, rising from 0; targets: (n,) int32, 0 ≤ target < n_post; values: (n,) float32 or
-    float64. Several synapses of one pair add. The arrays are kept, not copied, and must not change. Raises
-    `BadInput` (NB109) where they do not fit together.
+    start: (n_pre+1,) int64, rising from 0; targets: (n,) of integers, 0 ≤ target < n_post, kept as uint16
+    where n_post ≤ 2¹⁶, else as int32; values: (n,) float32 or float64. Several synapses of one pair add. Arrays
+    of these types are kept, not copied, and must not change. Raises `BadInput` (NB109) where they do not fit
+    together.
     """
 
     ndim = 2
 
     def __init__(
-        self, start: NDArray[np.int64], targets: NDArray[np.int32], values: NDArray[np.floating], n_post: int
+        self,
+        start: NDArray[np.int64],
+        targets: NDArray[np.integer],
+        values: NDArray[np.floating],
+        n_post: int,
     ) -> None:
         ends = len(start) > 0 and start[0] == 0 and start[-1] == len(targets) and np.all(np.diff(start) >= 0)
         inside = not len(targets) or (targets.min() >= 0 and targets.max() < n_post)
@@ -41,7 +46,8 @@ class SparseWeight:
                 fix="start rises from 0 to the number of targets; a target is below n_post",
             )
         self.start = np.asarray(start, np.int64)
-        self.targets = np.asarray(targets, np.int32)
+        narrow: type[np.integer] = np.uint16 if n_post <= 2**16 else np.int32
+        self.targets: NDArray[np.integer] = np.asarray(targets, narrow)
         self.values = values
         self.shape = (int(n_post), len(start) - 1)
 
