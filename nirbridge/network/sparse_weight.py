@@ -23,8 +23,8 @@ class SparseWeight:
 
     start: (n_pre+1,) int64, rising from 0; targets: (n,) of integers, 0 ≤ target < n_post, kept as uint16
     where n_post ≤ 2¹⁶, else as int32; values: (n,) float32 or float64. Several synapses of one pair add.
-    Arrays of these types are kept, not copied, and must not change. Raises `BadInput` (NB109) where they do not
-    fit together.
+    Arrays of these types are kept, not copied, and must not change. Raises `BadInput` (NB109) where they
+    do not fit together.
     """
 
     ndim = 2
