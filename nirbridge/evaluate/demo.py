@@ -29,6 +29,7 @@ CONFIG = {
     "data": {"train": "yin-yang:train:5000", "valid": "yin-yang:validation:1000"},
     "trainer": {
         "name": "eventprop",
+        "mode": "step",
         "epochs": 20,
         "batch": 32,
         "lr": 5e-3,

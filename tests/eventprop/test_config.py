@@ -11,6 +11,7 @@ from nirbridge.errors import BadInput
 from nirbridge.evaluate import train
 from nirbridge.graph import read_metadata
 from nirbridge.semantics import semantics_of
+from nirbridge_eventprop import EventProp
 
 EXACT = Path(__file__).resolve().parents[2] / "examples" / "yin_yang_exact.toml"
 SMALL = ["trainer.epochs=1", "trainer.lr=1e-30", "trainer.lift=0.0", "data.train=yin-yang:train:8"]
@@ -63,3 +64,7 @@ def test_a_step_a_hop_takes_no_drawn_time_constants(tmp_path):
     with pytest.raises(BadInput, match="tau_shape") as caught:
         train(config, out=tmp_path / "a.nir", trainer="spinnaker2", overrides=overrides)
     assert caught.value.code == "NB703"
+
+
+def test_spikes_lie_inside_the_step_unless_told_otherwise() -> None:
+    assert EventProp().mode == "substep"

@@ -42,8 +42,8 @@ class EventProp:
     connections between layers, Delays and folded delays anywhere, Affine nodes and CubaLIF read-outs are
     trained by the general engine (`grid`), in float64.
 
-    mode: ``step`` trains the network that chips run; ``substep`` puts spikes inside the step, where the
-    gradient is exact (EVENTPROP.md §3, §4); validation is that of ``step``.
+    mode: ``substep`` puts spikes inside the step, where the gradient is exact (EVENTPROP.md §3, §4); ``step``
+    trains the network that chips run, for the last epochs before one; validation is that of ``step``.
     ``exact`` goes from event to event in continuous time, validation too, and takes no biases. slope (mode
     ``step``): where V' is taken at a spike, at the step's ``start`` (steadier) or the analytic ``crossing``.
     slope_floor: V' is clamped from below at slope_floor·θ/τ_m. loss: see `losses`; logit_scale: factor
@@ -78,7 +78,7 @@ class EventProp:
     never on threads. memory_limit [GiB]: refuse to start above it, 0 never.
     """
 
-    mode: Mode = "step"
+    mode: Mode = "substep"
     slope: Slope = "start"
     slope_floor: float = 0.01
     loss: LossName = "xent-mean"
