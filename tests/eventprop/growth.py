@@ -41,12 +41,14 @@ def samples(rng: np.random.Generator, inputs: int, events: int, n: int, duration
     return Dataset(spikes, rng.integers(0, 3, n), ("a", "b", "c"))
 
 
-def main(case: str) -> None:
+def main(case: str, what: str = "measure") -> None:
     inputs, hidden, events, n, duration, most, options = CASES[case]
     rng = np.random.default_rng(0)
     trainer = EventProp(epochs=1, lr=1e-6, threads=1, **options)
     small = network(rng, 4, 5, most), samples(rng, 4, 6, 2, 0.02)
-    trainer.fit(*small, rng=np.random.default_rng(0))  # loads and compiles
+    trainer.fit(*small, rng=np.random.default_rng(0))  # loads, and compiles where the cache is empty
+    if what == "compile":
+        return
     graph, data = network(rng, inputs, hidden, most), samples(rng, inputs, events, n, duration)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     now = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
@@ -56,4 +58,4 @@ def main(case: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -243,7 +243,7 @@ def test_a_plain_stack_stays_with_the_fast_kernels():
         {"mode": "substep", "inside": True},
     ):
         assert isinstance(plan_or_stack(EventProp(**options), stacked()), Plan)
-    assert not isinstance(plan_or_stack(EventProp(inside=True), stacked()), Plan)
+    assert not isinstance(plan_or_stack(EventProp(mode="step", inside=True), stacked()), Plan)
 
 
 def test_input_times_inside_a_step_count_where_asked_for():
