@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).parent))
 from growth import CASES, network, samples
 
 GROWTH = Path(__file__).parent / "growth.py"
-linux = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc/self/statm")
+linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc/self/status")
 
 
 @linux
