@@ -49,12 +49,19 @@ def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any, wanted
     return builder.bitcast(pointer, wanted.as_pointer())
 
 
+def _kind(array: Any, lanes: Any) -> Vector:
+    return Vector(array.dtype, lanes.lanes if isinstance(lanes, Vector) else lanes.literal_value)
+
+
 @intrinsic(prefer_literal=True)
 def load(typing: Any, array: Any, index: Any, lanes: Any) -> Any:
-    """The vector array[index : index+lanes]; a contiguous array of more dimensions is read as a flat one."""
+    """The vector array[index : index+lanes]; a contiguous array of more dimensions is read as a flat one.
+
+    lanes: a number, or a vector that has as many; so in `splat`.
+    """
     if array.layout != "C":
         return None  # numba then says that there is no such function
-    kind = Vector(array.dtype, lanes.literal_value)
+    kind = _kind(array, lanes)
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         at = context.cast(builder, args[1], signature.args[1], types.intp)
@@ -104,7 +111,7 @@ def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
 @intrinsic(prefer_literal=True)
 def splat(typing: Any, array: Any, value: Any, lanes: Any) -> Any:
     """A vector with ``value`` in every lane, of the numbers of ``array``."""
-    kind = Vector(array.dtype, lanes.literal_value)
+    kind = _kind(array, lanes)
     value = types.unliteral(value)
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -214,6 +221,16 @@ def root(typing: Any, a: Any) -> Any:
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _call(builder, "sqrt", a, args)
+
+    return a(a), code
+
+
+@intrinsic
+def magnitude(typing: Any, a: Any) -> Any:
+    """Absolute values."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _call(builder, "fabs", a, args)
 
     return a(a), code
 

@@ -17,6 +17,7 @@ from nirbridge.kernels.vectors import (
     fma,
     load,
     lowest,
+    magnitude,
     plus,
     root,
     splat,
@@ -26,9 +27,10 @@ from nirbridge.kernels.vectors import (
 )
 from nirbridge_eventprop import executor as executors
 from nirbridge_eventprop.executor import Executor
+from nirbridge_eventprop.kernels import PADDED, RECURRENT
 from nirbridge_eventprop.losses import LOSSES
 from nirbridge_eventprop.stack import aligned
-from nirbridge_eventprop.substep_spike import GATHERED, spike_alone, spikes_together
+from nirbridge_eventprop.substep_spike import FEW, spike_alone, spikes_together
 
 LABELS = [0, 1, 2]
 
@@ -40,6 +42,7 @@ def compute(x, y, out, exact):
     store(out, NARROW, (a - b) * a / b)
     store(out, 2 * NARROW, where_least(a, b, a, splat(x, 7, NARROW)))
     store(out, 3 * NARROW, fma(a, b, root(a)))
+    store(out, 4 * NARROW, magnitude(load(x, 1, b) - splat(x, 0.5, a)))
     store(exact, 0, double(a))
     bits = at_least(a, b)
     return bits, lowest(bits), total(a)
@@ -57,12 +60,13 @@ def test_lanes_are_those_of_numpy(dtype):
     rng = np.random.default_rng(0)
     x, y = rng.uniform(0.1, 1, (2, 40)).astype(dtype)
     y[5] = x[4]  # equal in lane 3
-    out, exact = np.zeros(4 * NARROW, dtype), np.zeros(NARROW)
+    out, exact = np.zeros(5 * NARROW, dtype), np.zeros(NARROW)
     bits, first, summed = compute(x, y, out, exact)
     a, b = x[1:17], y[2:18]
     plain = np.concatenate([a + b, (a - b) * a / b, np.where(a >= b, a, dtype(7))])
     assert out[: 3 * NARROW].tobytes() == plain.tobytes()
-    np.testing.assert_allclose(out[3 * NARROW :], a * b + np.sqrt(a), rtol=2 * np.finfo(dtype).eps)
+    assert out[4 * NARROW :].tobytes() == np.abs(a - dtype(0.5)).tobytes()
+    np.testing.assert_allclose(out[3 * NARROW : 4 * NARROW], a * b + np.sqrt(a), rtol=2 * np.finfo(dtype).eps)
     assert exact.tobytes() == a.astype(np.float64).tobytes()
     assert [int(bits) >> i & 1 for i in range(64)] == [*(a >= b).astype(int), *[0] * 48]
     assert first == np.flatnonzero(a >= b)[0]
@@ -100,33 +104,42 @@ def test_work_space_begins_at_a_line_of_the_cache(size):
         np.testing.assert_array_equal(moved, values)
 
 
-def neurons(rng, n):
+def neurons(rng, n, same):
     """Parameters and end states in float32 of n neurons above threshold, in all ways of getting there."""
-    par = np.zeros((12, n), np.float32)
+    par = np.zeros((14, n), np.float32)
     tau_m, tau_s = rng.uniform(5e-3, 30e-3, n), rng.uniform(3e-3, 8e-3, n)
     tau_s[::7] = tau_m[::7]
     par[7], par[8], par[10] = tau_m, tau_s, rng.uniform(-0.2, 0.2, n)
     par[5], par[6] = rng.uniform(0.8, 1.2, n), rng.uniform(-0.3, 0.3, n)
+    if same:
+        par[:] = par[:, 3:4]
     v = par[5] + rng.exponential(0.05, n).astype(np.float32)
     v[::11] = par[5, ::11]  # at threshold, not above
     current = rng.uniform(0.5, 6, n).astype(np.float32)
+    current[::13], v[::13] = 60, par[5, ::13] + 2  # rises to the threshold again behind the spike
     start = (par[5] + rng.uniform(-0.3, 0.1, n)).astype(np.float32)
     return par, v, current, np.minimum(start, v - np.float32(1e-3))
 
 
-def test_sixteen_spikes_are_those_of_one_after_the_other():
+@pytest.mark.parametrize("same", [False, True])
+@pytest.mark.parametrize("most", [1, FEW, NARROW, 600])
+def test_spikes_together_are_those_of_one_after_the_other(most, same):
     """Series in float32 against float64; grazing ones amplify what float32 has lost of the state by 1/V'."""
     n, dt = 600, 1.5e-3
     rng = np.random.default_rng(3)
-    par, v, current, start = neurons(rng, n)
+    par, v, current, start = neurons(rng, n, same)
     unit = np.arange(n)
-    tapes = {}
+    tapes, flagged = {}, np.zeros(n, bool)
     for dtype in (np.float32, np.float64):
         state = [x.astype(dtype) for x in (v, current, start)]
         tape = [np.zeros(n + NARROW, dtype), np.zeros(n + NARROW, dtype), np.zeros((3, n + NARROW), dtype)]
         if dtype is np.float32:
-            work = np.zeros(GATHERED * NARROW, dtype)
-            spikes_together(0, n, *state, par, dt, work, unit, *tape)
+            work, first = np.zeros(8 * NARROW, dtype), 0
+            while first < n:
+                last = min(n, first + int(rng.integers(1, most + 1)))
+                again = spikes_together(first, last, *state, par, same, dt, work, unit, *tape)
+                flagged[first:last] = again
+                first = last
         else:
             for i in range(n):
                 spike_alone(i, i, *state, par.astype(dtype), dt, False, *tape)
@@ -137,6 +150,31 @@ def test_sixteen_spikes_are_those_of_one_after_the_other():
     assert clear.sum() > 400 and (x == 1).sum() > 10 and (x == 0).sum() > 20
     for found, expected in zip(tapes[np.float32], tapes[np.float64], strict=True):
         np.testing.assert_allclose(found[clear], expected[clear], rtol=1e-5, atol=1e-5)
+    above = tapes[np.float32][0] >= par[5]
+    assert above.sum() > 5 and flagged[above].all()
+    assert most > 1 or not flagged.all()
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "float32"])
+def test_neurons_that_no_spike_reaches_fire_again_as_those_of_a_loop(make_stack, make_spikes, arithmetic):
+    """Several times a step; beside it a loop of zero weights, after which all neurons are looked at."""
+    rng = np.random.default_rng(8)
+    stack, spikes = make_stack(rng, hidden=(70,), arithmetic=arithmetic), make_spikes(rng)
+    weights = 40 * stack.weights
+    loop = int(stack.sizes[0, RECURRENT])
+    weights[loop : loop + 70 * int(stack.sizes[0, PADDED])] = 0
+    found = []
+    for at in (loop, -1):
+        stack.sizes[0, RECURRENT] = at
+        executor = Executor(stack, threads=1, shards=1, slope="substep", slope_floor=0.01)
+        omega = LOSSES["xent-exp"].omega(40, 1e-3)
+        found.append(
+            executor.run(spikes, np.array(LABELS), weights, omega=omega, omega_read=omega, learn=True)
+        )
+        executor.close()
+    assert found[0].counts.max() > 2 * 40
+    np.testing.assert_array_equal(found[0].counts, found[1].counts)
+    np.testing.assert_array_equal(found[0].logits, found[1].logits)
 
 
 @pytest.fixture

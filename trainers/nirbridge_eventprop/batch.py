@@ -18,6 +18,8 @@ from nirbridge_eventprop.step_adjoint import backward
 
 use_cache(__name__)
 
+SPACE, ROOM = 8, 128  # rows of work space, and their least length
+
 
 @njit(cache=True, nogil=True)
 def run_shard(
@@ -45,6 +47,7 @@ def run_shard(
     alike: Any,
     shared: Any,
     series: Any,
+    same: Any,
     cache: Any,
     slope_kind: Any,
     slope_floor: Any,
@@ -61,8 +64,8 @@ def run_shard(
 ) -> Any:
     """Run samples first … last−1 of a batch; stops early at a sample whose spikes exceed ``capacity``.
 
-    slope_kind: of mode `step`, or SUBSTEP for that mode. alike, line, loop_at: see `kernels`; shared, series:
-    see `substep`. cache [bytes]: larger weights and gradients do not stay in the processor's own cache.
+    slope_kind: of mode `step`, or SUBSTEP for that mode. alike, line, loop_at: see `kernels`; shared, series,
+    same: see `substep`. cache [bytes]: larger weights and gradients do not stay in the processor's own cache.
     offsets (samples+1,), times [s] and units (events,): the batch's input events. learn: add the adjoint's
     sums to ``gradient``. loss (samples,), logits and scores (samples, padded outputs), counts
     (samples, states) spikes of every neuron, clamped (samples,). tape (rows, 3) int32 receives
@@ -80,6 +83,8 @@ def run_shard(
     delayed = len(line) > 1 or line[0] > 0
     start = np.zeros(n_steps + 1, np.int64)
     width = len(a_mean)
+    row = max(par.shape[1], ROOM)
+    space = blank(SPACE * row, par).reshape(SPACE, row)  # of the forward pass, then of the adjoint
     z = blank(width, par)
     score = np.zeros(width, np.float64)
     error = blank(width, par)
@@ -106,14 +111,15 @@ def run_shard(
             events[e] = mine_units[order[e]]
         if slope_kind == SUBSTEP:
             used = substep.forward(
-                n_steps, dt, start, events, line, sizes, par, alike, shared, series, weights, omega, a_mean,
-                c_mean, omega_read, tape_start[0], tape_unit, tape_round, tape_current, tape_x, tape_factors,
-                z, score,
+                n_steps, dt, start, events, line, sizes, par, alike, shared, series, same, weights, omega,
+                a_mean, c_mean, omega_read, tape_start[0], tape_unit, tape_round, tape_current, tape_x,
+                tape_factors, z, score, space,
             )  # fmt: skip
         else:
             used = forward(
                 n_steps, dt, start, events, line, loop_at, sizes, par, alike, weights, omega, a_mean,
                 c_mean, slope_kind, omega_read, tape_start, tape_unit, tape_current, tape_x, z, score,
+                space,
             )  # fmt: skip
         if used > capacity:
             return b, used
@@ -152,13 +158,13 @@ def run_shard(
                 clamped[b] = substep_adjoint.backward(
                     n_steps, dt, start, events, sizes, par, alike, shared, series, weights, omega, a_mean,
                     c_mean, error, regular, slope_floor, tape_start[0], tape_unit, tape_round, tape_current,
-                    tape_x, tape_factors, back, record, gradient,
+                    tape_x, tape_factors, back, record, gradient, space,
                 )  # fmt: skip
             else:
                 clamped[b] = backward(
                     n_steps, start, events, sizes, par, alike, weights, omega, a_mean, c_mean, error, regular,
                     slope_kind, slope_floor, tape_start, tape_unit, tape_current, tape_x, back, record,
-                    gradient,
+                    gradient, space,
                 )  # fmt: skip
             if recorded:
                 steps_by_unit(start, start[1:], events, n_inputs, n_steps, by_unit, unit_step)

@@ -13,7 +13,7 @@ from nirbridge.errors import BadInput
 from nirbridge.recording import Readout
 from nirbridge.spikes import Spikes
 from nirbridge_eventprop.batch import run_shard
-from nirbridge_eventprop.kernels import THETA, V_RESET
+from nirbridge_eventprop.kernels import TAU_M, TAU_S, THETA, V_LEAK, V_RESET
 from nirbridge_eventprop.stack import Stack, aligned
 from nirbridge_eventprop.substep_spike import SHORT
 
@@ -57,6 +57,7 @@ class Executor:
         self.alike = np.array([_alike(stack, row) for row in stack.sizes])
         self.shared = _shared(stack)
         self.series = _is_short(stack)
+        self.same = _same(stack)
         self.slope_floor = slope_floor
         self.threads = min(threads or os.cpu_count() or 1, shards)
         self.pool = ThreadPoolExecutor(self.threads)
@@ -113,8 +114,9 @@ class Executor:
                     at, end, spikes.offsets, spikes.times, spikes.units, given, n_steps, dt, stack.n_inputs,
                     stack.line, stack.loop_at, stack.n_outputs, stack.sizes, stack.par, weights,
                     omega.astype(dtype), logit_scale, stack.a_mean, stack.c_mean, omega_read, regular,
-                    self.alike, self.shared, self.series, CACHE, kind, self.slope_floor, learn, capacity,
-                    self.gradients[s], loss, logits, scores, counts, clamped, rows, np.zeros(1, np.int64),
+                    self.alike, self.shared, self.series, self.same, CACHE, kind, self.slope_floor, learn,
+                    capacity, self.gradients[s], loss, logits, scores, counts, clamped, rows,
+                    np.zeros(1, np.int64),
                 )  # fmt: skip
                 if needed:
                     capacity = max(2 * capacity, int(needed))
@@ -138,6 +140,13 @@ def _shared(stack: Stack) -> bool:
 def _alike(stack: Stack, layer: NDArray[np.int64]) -> bool:
     """True where the neurons of a layer differ in threshold and reset at most."""
     rows = np.delete(stack.par[:, layer[0] : layer[0] + layer[2]], (THETA, V_RESET), axis=0)
+    return bool((rows == rows[:, :1]).all())
+
+
+def _same(stack: Stack) -> bool:
+    """True where all hidden neurons have the same time constants, leak, threshold and reset."""
+    parts = [stack.par[:, row[0] : row[0] + row[2]] for row in stack.sizes[:-1]]
+    rows = np.concatenate(parts, axis=1)[[TAU_M, TAU_S, V_LEAK, THETA, V_RESET]]
     return bool((rows == rows[:, :1]).all())
 
 

@@ -42,8 +42,8 @@ from nirbridge_eventprop.arrivals import add_line, add_rows
 use_cache(__name__)
 
 OFFSET, PADDED, NEURONS, FORWARD, ROWS, RECURRENT, DIRECT = range(7)
-# rows of `par` (12, states)
-A_S, B_S, A_M, B_M, LEAK, THETA, V_RESET, TAU_M, TAU_S, KAPPA, V_LEAK, SCALE = range(12)
+# rows of `par` (14, states); RATIO is τm/τs, COUPLE that times κ(dt)
+A_S, B_S, A_M, B_M, LEAK, THETA, V_RESET, TAU_M, TAU_S, KAPPA, V_LEAK, SCALE, RATIO, COUPLE = range(14)
 START, CROSSING, SUBSTEP = range(3)
 
 
@@ -145,6 +145,7 @@ def forward(
     tape_x: Any,
     z: Any,
     score: Any,
+    space: Any,
 ) -> Any:
     """Run one sample forward.
 
@@ -155,14 +156,13 @@ def forward(
     a_mean, c_mean (padded outputs,): A and C/dt of the exact step mean, EVENTPROP.md §3.
     tape_start (L, n_steps+1) int64 into tape_unit, tape_current (EventProp's I at the step's start or at the
     crossing) and tape_x (seconds from the crossing to the step's end), (capacity,) each.
+    space (8, states): work space.
     Returns the number of tape entries needed; if above the capacity the tape is incomplete.
     """
     layers = len(sizes) - 1
     states = par.shape[1]
-    v = blank(states, par)
-    current = blank(states, par)
-    x_line = blank(sizes[0, PADDED], par)
-    x_loop = blank(sizes[0, PADDED], par)
+    v, current = blank(states, par), blank(states, par)
+    x_line, x_loop, c_gain = space[2], space[3], space[4]
     copies = len(line)
     plain = copies == 1 and line[0] == 0
     capacity = len(tape_unit)
@@ -173,8 +173,7 @@ def forward(
     previous_last = np.zeros(layers, np.int64)
     out, out_width = sizes[layers, OFFSET], sizes[layers, PADDED]
     direct = sizes[layers, DIRECT]
-    c_gain = blank(out_width, par)  # from the current to C·I0/dt
-    for i in range(out_width):
+    for i in range(out_width):  # from the current to C·I0/dt
         c_gain[i] = c_mean[i] * par[B_M, out + i] / par[KAPPA, out + i]
     for k in range(n_steps):
         below_first, below_last = 0, 0
@@ -189,9 +188,9 @@ def forward(
                 event_first, event_last = event_start[k], event_start[k + 1]
             lined = layer == 0 and not plain
             if lined:
-                x_line[:] = 0
+                x_line[:width] = 0
                 if last > first:
-                    x_loop[:] = 0
+                    x_loop[:width] = 0
                     add_rows(x_loop, weights, loop, width, tape_unit, first, last)
                 add_line(
                     x_line, weights, forward_at, width, sizes[0, ROWS] // copies, line, k, event_start,

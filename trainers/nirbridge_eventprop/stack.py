@@ -120,12 +120,14 @@ def stack_of(network: Network) -> Stack:
             )
             blocks.append(block.reshape(-1))
             used += block.size
-    par = np.zeros((12, states))
+    par = np.zeros((14, states))
     for row, at in enumerate(order):
         _fill(par, int(sizes[row, 0]), int(sizes[row, 1]), network.populations[at], network)
     if network.semantics.compare == ">":
         strict = np.nextafter(par[5].astype(dtype), np.array(np.inf, dtype))
         par[5] = np.where(par[5] < NEVER, strict, par[5])
+    par[12] = par[7] / par[8]
+    par[13] = par[12] * par[9]
     out, width = int(sizes[-1, 0]), int(sizes[-1, 1])
     dt = network.semantics.dt
     tau_m, tau_s = par[7, out : out + width], par[8, out : out + width]

@@ -12,10 +12,10 @@ from nirbridge.kernels.vectors import NARROW, WIDE, blank, fma, load, splat, sto
 from nirbridge_eventprop.kernels import (
     A_M,
     A_S,
+    COUPLE,
     CROSSING,
     DIRECT,
     FORWARD,
-    KAPPA,
     OFFSET,
     PADDED,
     RECURRENT,
@@ -76,27 +76,22 @@ def backward(
     back: Any,
     history: Any,
     gradient: Any,
+    space: Any,
 ) -> Any:
     """Adjoint of one sample: adds Σ λ_I at arrivals to ``gradient`` (same layout as ``weights``).
 
     error (padded outputs,): ∂l/∂z. regular (states,): r_j/θ of the rate term. back (capacity,):
     work space, R of each spike. history (n_steps·width,) takes λ_I of the first layer for
     `arrivals.row_gradient`, which then adds the rows of the Input and of that layer's recurrence; empty:
-    they are added here. The gradient of a weight is
-    −τ_s·s_post times what is added here
-    (EVENTPROP.md §4 with w_EventProp = s·w). Returns how often the slope was clamped from below.
+    they are added here. space (8, states): work space. The gradient of a weight is −τ_s·s_post times what is
+    added here (EVENTPROP.md §4 with w_EventProp = s·w). Returns how often the slope was clamped from below.
     """
     layers = len(sizes) - 1
     states = par.shape[1]
-    lv = blank(states, par)
-    li = blank(states, par)
-    d = blank(states, par)
-    couple = blank(states, par)
-    for s in range(states):
-        couple[s] = par[TAU_M, s] / par[TAU_S, s] * par[KAPPA, s]
+    lv, li = blank(states, par), blank(states, par)
+    gain_v, gain_i, d = space[2], space[3], space[4]
+    couple = par[COUPLE]
     out, out_width = sizes[layers, OFFSET], sizes[layers, PADDED]
-    gain_v = blank(out_width, par)
-    gain_i = blank(out_width, par)
     for i in range(out_width):
         gain_v[i] = error[i] * a_mean[i] / par[TAU_M, out + i]
         gain_i[i] = error[i] * c_mean[i] / par[TAU_S, out + i]

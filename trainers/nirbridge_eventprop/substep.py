@@ -17,7 +17,6 @@ from nirbridge.kernels.vectors import (
     NARROW,
     WIDE,
     at_least,
-    blank,
     double,
     fma,
     load,
@@ -43,7 +42,7 @@ from nirbridge_eventprop.kernels import (
     THETA,
     V_LEAK,
 )
-from nirbridge_eventprop.substep_spike import FAST, GATHERED, factors_of, spike_alone, spikes_together
+from nirbridge_eventprop.substep_spike import FAST, factors_of, spike_alone, spikes_together
 
 use_cache(__name__)
 
@@ -52,11 +51,10 @@ ROUNDS = 8  # a neuron still above threshold after these fires in the next step
 
 @njit(cache=True, nogil=True, forceinline=True)
 def _advance(par: Any, i: Any, x: Any, current: Any, v: Any, v0: Any) -> Any:
-    """Input x to neurons i … i+63, then a step of flow; bits of those at or above threshold."""
+    """Input x to neurons i … i+63, then a step of flow from v0 to v; bits of those at or above threshold."""
     states = par.shape[1]
     drive = fma(load(par, SCALE * states + i, WIDE), x, load(current, i, WIDE))
-    start = load(v, i, WIDE)
-    store(v0, i, start)
+    start = load(v0, i, WIDE)
     end = fma(load(par, KAPPA * states + i, WIDE), drive, load(par, LEAK * states + i, WIDE))
     end = fma(load(par, A_M * states + i, WIDE), start, end)
     store(v, i, end)
@@ -68,8 +66,7 @@ def _advance(par: Any, i: Any, x: Any, current: Any, v: Any, v0: Any) -> Any:
 def _advance_alike(par: Any, at: Any, i: Any, x: Any, current: Any, v: Any, v0: Any) -> Any:
     """`_advance` where all neurons have the coefficients of neuron ``at``, but for the threshold."""
     drive = fma(splat(par, par[SCALE, at], WIDE), x, load(current, i, WIDE))
-    start = load(v, i, WIDE)
-    store(v0, i, start)
+    start = load(v0, i, WIDE)
     end = fma(splat(par, par[KAPPA, at], WIDE), drive, splat(par, par[LEAK, at], WIDE))
     end = fma(splat(par, par[A_M, at], WIDE), start, end)
     store(v, i, end)
@@ -89,6 +86,7 @@ def forward(
     alike: Any,
     shared: Any,
     series: Any,
+    same: Any,
     weights: Any,
     omega: Any,
     a_mean: Any,
@@ -102,6 +100,7 @@ def forward(
     tape_factors: Any,
     z: Any,
     score: Any,
+    space: Any,
 ) -> Any:
     """Run one sample forward; arguments as `kernels.forward`, with the tape in order of step and round.
 
@@ -109,32 +108,32 @@ def forward(
     tape_round (capacity,); tape_current: I at the spike; tape_x: seconds from the spike to the step's end;
     tape_factors (3, capacity+16): e^(−x/τm), e^(−x/τs), κ(x); tape_current and tape_x have 16 entries to
     spare, too. shared: all neurons, the read-out's too, have the same time constants. series: `_phi` of
-    `substep_spike` holds for all of them. Returns the number of tape entries needed; if above the capacity
-    the tape is incomplete.
+    `substep_spike` holds for all of them. same: see `spikes_together`. Returns the number of tape entries
+    needed; if above the capacity the tape is incomplete.
     """
     layers = len(sizes) - 1
     states = par.shape[1]
-    v = blank(states, par)
-    current = blank(states, par)
-    v0 = blank(states, par)
-    em = blank(states, par)
-    es = blank(states, par)
-    kx = blank(states, par)
-    work = blank(GATHERED * NARROW, par)
+    v, v0, current = space[0], space[1], space[2]
+    v[:] = 0
+    current[:] = 0
+    arrived, em, es, kx, work = space[3], space[4], space[5], space[6], space[7]
     out, out_width = sizes[layers, OFFSET], sizes[layers, PADDED]
     capacity = len(tape_unit)
     used = 0
     z[:] = 0
     score[:] = 0
     first_width, base = sizes[0, PADDED], sizes[0, FORWARD]
-    arrived = blank(first_width, par)
     plain = len(line) == 1 and line[0] == 0
+    alone = layers == 1 and sizes[0, RECURRENT] < 0  # no spike reaches another hidden neuron
     for k in range(n_steps):
+        if capacity - used < states:
+            return used + (n_steps - k) * states
+        v0, v = v, v0
         event_first, event_last = 0, 0
         if plain:
             event_first, event_last = event_start[k], event_start[k + 1]
         else:
-            arrived[:] = 0
+            arrived[:first_width] = 0
             add_line(
                 arrived, weights, base, first_width, sizes[0, ROWS] // len(line), line, k, event_start,
                 event_unit, arrived, -1,
@@ -144,7 +143,7 @@ def forward(
             i = out + c
             rest, was, drive = (
                 load(par, V_LEAK * states + i, NARROW),
-                load(v, i, NARROW),
+                load(v0, i, NARROW),
                 load(current, i, NARROW),
             )
             mean = fma(load(a_mean, c, NARROW), was - rest, fma(load(c_mean, c, NARROW), drive, rest))
@@ -165,19 +164,18 @@ def forward(
                 else:
                     hits = _advance(par, i, x, current, v, v0)
                 while hits != 0:
-                    if used < capacity:
-                        tape_unit[used] = i + lowest(hits)
+                    tape_unit[used] = i + lowest(hits)
                     used += 1
                     hits &= hits - np.uint64(1)
         for turn in range(ROUNDS):
             if used == begin:
                 break
-            if used > capacity:
-                return used + (n_steps - k) * states
+            again = True
             if series:
-                spikes_together(
-                    begin, used, v, current, v0, par, dt, work, tape_unit, tape_current, tape_x, tape_factors
-                )
+                again = spikes_together(
+                    begin, used, v, current, v0, par, same, dt, work, tape_unit, tape_current, tape_x,
+                    tape_factors,
+                )  # fmt: skip
             for s in range(begin, used):
                 tape_round[s] = turn
                 if not series:
@@ -187,13 +185,12 @@ def forward(
                     )
             first = begin
             for layer in range(layers):
-                edge = sizes[layer, OFFSET] + sizes[layer, PADDED]
-                last = first
+                edge, above = sizes[layer, OFFSET] + sizes[layer, PADDED], layer + 1
+                last = used if above == layers else first
                 while last < used and tape_unit[last] < edge:
                     last += 1
                 if last == first:
                     continue
-                above = layer + 1
                 at = sizes[layer, OFFSET]
                 if shared:
                     if above < layers:
@@ -258,15 +255,24 @@ def forward(
                                 es, kx, z,
                             )  # fmt: skip
                 first = last
-            begin = used
-            if turn + 1 < ROUNDS:
-                for i in range(0, out, WIDE):
-                    hits = at_least(load(v, i, WIDE), load(par, THETA * states + i, WIDE))
-                    while hits != 0:
-                        if used < capacity:
-                            tape_unit[used] = i + lowest(hits)
+            fired, begin = begin, used
+            if turn + 1 == ROUNDS or (alone and not again):
+                break
+            if capacity - used < states:
+                return used + (n_steps - k) * states
+            if alone:
+                for s in range(fired, begin):
+                    i = tape_unit[s]
+                    if v[i] >= par[THETA, i]:
+                        tape_unit[used] = i
                         used += 1
-                        hits &= hits - np.uint64(1)
+                continue
+            for i in range(0, out, WIDE):
+                hits = at_least(load(v, i, WIDE), load(par, THETA * states + i, WIDE))
+                while hits != 0:
+                    tape_unit[used] = i + lowest(hits)
+                    used += 1
+                    hits &= hits - np.uint64(1)
         weight_read = splat(score, omega_read[k], NARROW)
         for c in range(0, out_width, NARROW):
             store(score, c, fma(weight_read, double(load(v, out + c, NARROW)), load(score, c, NARROW)))

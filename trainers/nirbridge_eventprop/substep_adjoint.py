@@ -7,14 +7,15 @@ from typing import Any
 from numba import njit
 
 from nirbridge.kernels import use_cache
-from nirbridge.kernels.vectors import NARROW, WIDE, blank, fma, load, splat, store, total
+from nirbridge.kernels.vectors import NARROW, WIDE, fma, load, splat, store, total
 from nirbridge_eventprop.kernels import (
     A_M,
     A_S,
+    COUPLE,
     FORWARD,
-    KAPPA,
     OFFSET,
     PADDED,
+    RATIO,
     RECURRENT,
     SCALE,
     TAU_M,
@@ -56,6 +57,7 @@ def backward(
     back: Any,
     history: Any,
     gradient: Any,
+    space: Any,
 ) -> Any:
     """Adjoint of one sample; arguments as `step_adjoint.backward` and `substep.forward`.
 
@@ -63,20 +65,14 @@ def backward(
     """
     layers = len(sizes) - 1
     states = par.shape[1]
-    lv = blank(states, par)
-    li = blank(states, par)
-    em = blank(states, par)
-    es = blank(states, par)
-    kx = blank(states, par)
-    ratio = blank(states, par)  # τm/τs
-    couple = blank(states, par)
-    for s in range(states):
-        ratio[s] = par[TAU_M, s] / par[TAU_S, s]
-        couple[s] = ratio[s] * par[KAPPA, s]
+    lv, li = space[0], space[1]
+    lv[:] = 0
+    li[:] = 0
+    gain_v, gain_i = space[2], space[3]
+    em, es, kx = space[4], space[5], space[6]
+    ratio, couple = par[RATIO], par[COUPLE]
     out, n_out = sizes[layers, OFFSET], sizes[layers, PADDED]
     first_width, base = sizes[0, PADDED], sizes[0, FORWARD]
-    gain_v = blank(n_out, par)
-    gain_i = blank(n_out, par)
     for i in range(n_out):
         gain_v[i] = error[i] * a_mean[i] / par[TAU_M, out + i]
         gain_i[i] = error[i] * c_mean[i] / par[TAU_S, out + i]
@@ -85,33 +81,42 @@ def backward(
     for k in range(n_steps - 1, -1, -1):
         last = tape_start[k + 1]
         while last > tape_start[k]:
-            first = last - 1
+            first = last - 1 if tape_round[last - 1] > 0 else tape_start[k]
             while first > tape_start[k] and tape_round[first - 1] == tape_round[last - 1]:
                 first -= 1
-            layer = 0
-            for s in range(first, last):
-                while tape_unit[s] >= sizes[layer, OFFSET] + sizes[layer, PADDED]:
-                    layer += 1
-                row = tape_unit[s] - sizes[layer, OFFSET]
-                if not shared:
-                    factors_of(sizes, layer + 1, par, tape_x[s], series, em, es, kx)
-                if layer + 1 == layers:
-                    back[s] = _arrive_out(
-                        sizes, row, s, omega[k] / dt, par, shared, weights, lv, li, tape_factors, em, es, kx,
-                        ratio, error, gradient,
+            begin = first
+            for layer in range(layers):
+                edge = sizes[layer, OFFSET] + sizes[layer, PADDED]
+                end = last if layer + 1 == layers else begin
+                while end < last and tape_unit[end] < edge:
+                    end += 1
+                at, last_layer = sizes[layer, OFFSET], layer + 1 == layers
+                if last_layer and shared:
+                    _arrive_out(
+                        sizes, begin, end, omega[k] / dt, par, weights, lv, li, tape_unit, tape_factors,
+                        error, back, gradient,
                     )  # fmt: skip
-                else:
-                    back[s] = _arrive(
-                        sizes, layer + 1, FORWARD, row, s, par, shared, weights, lv, li, tape_factors, em, es,
-                        kx, ratio, gradient,
-                    )  # fmt: skip
-                if sizes[layer, RECURRENT] >= 0:
+                for s in range(begin, begin if last_layer and shared else end):
+                    if not shared:
+                        factors_of(sizes, layer + 1, par, tape_x[s], series, em, es, kx)
+                    if last_layer:
+                        back[s] = _arrive_out_each(
+                            sizes, tape_unit[s] - at, omega[k] / dt, par, weights, lv, li, em, es, kx, error,
+                            gradient,
+                        )  # fmt: skip
+                    else:
+                        back[s] = _arrive(
+                            sizes, layer + 1, FORWARD, tape_unit[s] - at, s, par, shared, weights, lv, li,
+                            tape_factors, em, es, kx, gradient,
+                        )  # fmt: skip
+                for s in range(begin, end if sizes[layer, RECURRENT] >= 0 else begin):
                     if not shared:
                         factors_of(sizes, layer, par, tape_x[s], series, em, es, kx)
                     back[s] += _arrive(
-                        sizes, layer, RECURRENT, row, s, par, shared, weights, lv, li, tape_factors, em, es,
-                        kx, ratio, gradient,
+                        sizes, layer, RECURRENT, tape_unit[s] - at, s, par, shared, weights, lv, li,
+                        tape_factors, em, es, kx, gradient,
                     )  # fmt: skip
+                begin = end
             for s in range(first, last):
                 j = tape_unit[s]
                 tau_m, e, theta = par[TAU_M, j], par[V_LEAK, j], par[THETA, j]
@@ -152,7 +157,7 @@ def backward(
 @njit(cache=True, nogil=True, forceinline=True, fastmath=FAST, error_model="numpy")
 def _arrive(
     sizes: Any, layer: Any, kind: Any, row: Any, s: Any, par: Any, shared: Any, weights: Any, lv: Any,
-    li: Any, tape_factors: Any, em: Any, es: Any, kx: Any, ratio: Any, gradient: Any,
+    li: Any, tape_factors: Any, em: Any, es: Any, kx: Any, gradient: Any,
 ) -> Any:  # fmt: skip
     """A folded arrival of spike s: gradient row += i, returns R = Σ w·s·(v − i) (EVENTPROP.md §4).
 
@@ -163,12 +168,12 @@ def _arrive(
     place = sizes[layer, kind] + row * width
     found = splat(par, 0.0, WIDE)
     decay_m, decay_s = splat(par, tape_factors[0, s], WIDE), splat(par, tape_factors[1, s], WIDE)
-    gain = splat(par, tape_factors[2, s] * ratio[at], WIDE)
+    gain = splat(par, tape_factors[2, s] * par[RATIO, at], WIDE)
     for c in range(0, width, WIDE):
         i = at + c
         if not shared:
             decay_m, decay_s = load(em, i, WIDE), load(es, i, WIDE)
-            gain = load(kx, i, WIDE) * load(ratio, i, WIDE)
+            gain = load(kx, i, WIDE) * load(par, RATIO * states + i, WIDE)
         to_v = load(lv, i, WIDE)
         arrived = fma(gain, to_v, decay_s * load(li, i, WIDE))
         jump = load(weights, place + c, WIDE) * load(par, SCALE * states + i, WIDE)
@@ -179,27 +184,52 @@ def _arrive(
 
 @njit(cache=True, nogil=True, forceinline=True, fastmath=FAST, error_model="numpy")
 def _arrive_out(
-    sizes: Any, row: Any, s: Any, weight: Any, par: Any, shared: Any, weights: Any, lv: Any, li: Any,
-    tape_factors: Any, em: Any, es: Any, kx: Any, ratio: Any, error: Any, gradient: Any,
+    sizes: Any, first: Any, last: Any, weight: Any, par: Any, weights: Any, lv: Any, li: Any, tape_unit: Any,
+    tape_factors: Any, error: Any, back: Any, gradient: Any,
+) -> None:  # fmt: skip
+    """`_arrive` of spikes first:last at the read-out, whose step mean hears them, too; R goes to ``back``.
+
+    weight: of that mean in z, over dt. All neurons share their time constants. With p = ∂L/∂Vm over dt, g =
+    κτm/τs: i = g·(λV + p) + e^(−x/τs)·(λI + p) − p and v = e^(−x/τm)·(λV + p) − p.
+    """
+    layer = len(sizes) - 1
+    at, width, base = sizes[layer, OFFSET], sizes[layer, PADDED], sizes[layer, FORWARD]
+    below, ratio = sizes[layer - 1, OFFSET], par[RATIO, at]
+    for c in range(0, width, NARROW):
+        i = at + c
+        impulse = splat(par, weight, NARROW) * load(error, c, NARROW)
+        to_v, to_i = load(lv, i, NARROW) + impulse, load(li, i, NARROW) + impulse
+        scale = load(par, SCALE * par.shape[1] + i, NARROW)
+        scaled_v, scaled_i = scale * to_v, scale * to_i
+        for s in range(first, last):
+            place = base + (tape_unit[s] - below) * width + c
+            gain = tape_factors[2, s] * ratio
+            decay = splat(par, tape_factors[1, s], NARROW)
+            rest = splat(par, tape_factors[0, s] - gain, NARROW)
+            arrived = fma(splat(par, gain, NARROW), to_v, decay * to_i) - impulse
+            found = total(load(weights, place, NARROW) * (rest * scaled_v - decay * scaled_i))
+            back[s] = found + (back[s] if c > 0 else 0)
+            store(gradient, place, load(gradient, place, NARROW) + arrived)
+
+
+@njit(cache=True, nogil=True, forceinline=True, fastmath=FAST, error_model="numpy")
+def _arrive_out_each(
+    sizes: Any, row: Any, weight: Any, par: Any, weights: Any, lv: Any, li: Any, em: Any, es: Any, kx: Any,
+    error: Any, gradient: Any,
 ) -> Any:  # fmt: skip
-    """`_arrive` at the read-out, whose step mean hears the spike, too. weight: of that mean in z, over dt."""
+    """`_arrive_out` of one spike where time constants differ; returns R."""
     layer = len(sizes) - 1
     at, width = sizes[layer, OFFSET], sizes[layer, PADDED]
     states = par.shape[1]
     place = sizes[layer, FORWARD] + row * width
-    one, found = splat(par, 1.0, NARROW), splat(par, 0.0, NARROW)
-    decay_m, decay_s = splat(par, tape_factors[0, s], NARROW), splat(par, tape_factors[1, s], NARROW)
-    gain = splat(par, tape_factors[2, s] * ratio[at], NARROW)
+    found = splat(par, 0.0, NARROW)
     for c in range(0, width, NARROW):
         i = at + c
-        if not shared:
-            decay_m, decay_s = load(em, i, NARROW), load(es, i, NARROW)
-            gain = load(kx, i, NARROW) * load(ratio, i, NARROW)
-        impulse = splat(par, weight, NARROW) * load(error, c, NARROW)  # ∂L/∂Vm of the step, over dt
-        to_v = load(lv, i, NARROW)
-        arrived = fma(gain, to_v, decay_s * load(li, i, NARROW)) - impulse * (one - decay_s - gain)
-        v_then = decay_m * to_v - impulse * (one - decay_m)
+        impulse = splat(par, weight, NARROW) * load(error, c, NARROW)
+        to_v, to_i = load(lv, i, NARROW) + impulse, load(li, i, NARROW) + impulse
+        gain = load(kx, i, NARROW) * load(par, RATIO * states + i, NARROW)
+        arrived = fma(gain, to_v, load(es, i, NARROW) * to_i)
         jump = load(weights, place + c, NARROW) * load(par, SCALE * states + i, NARROW)
-        found = fma(jump, v_then - arrived, found)
-        store(gradient, place + c, load(gradient, place + c, NARROW) + arrived)
+        found = fma(jump, load(em, i, NARROW) * to_v - arrived, found)
+        store(gradient, place + c, load(gradient, place + c, NARROW) + (arrived - impulse))
     return total(found)

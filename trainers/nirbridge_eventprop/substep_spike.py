@@ -14,15 +14,26 @@ import numpy as np
 from numba import njit
 
 from nirbridge.kernels import use_cache
-from nirbridge.kernels.vectors import NARROW, at_least, fma, like, load, root, splat, store, where_least
+from nirbridge.kernels.vectors import (
+    NARROW,
+    at_least,
+    fma,
+    like,
+    load,
+    magnitude,
+    root,
+    splat,
+    store,
+    where_least,
+)
 from nirbridge_eventprop.kernels import OFFSET, PADDED, TAU_M, TAU_S, THETA, V_LEAK, V_RESET
 
 use_cache(__name__)
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 SHORT = 0.5  # dt/τm and dt·(1/τs − 1/τm) up to which the series hold to 2e-7
-CLOSE = 3e-5  # last Newton step, in dt, that leaves an error below what float32 resolves
-GATHERED = 8  # rows of `work`
+RESOLVED = 3e-8  # error of a spike time, in dt, below what float32 resolves
+FEW = 8  # lanes that are enough where no more spike; NARROW otherwise
 
 
 @njit(cache=True, nogil=True)
@@ -145,25 +156,32 @@ def _factors(x: Any, m: Any, h: Any) -> Any:
 
 @njit(cache=True, nogil=True, forceinline=True)
 def _excess(x: Any, v: Any, over: Any, current: Any, e: Any, m: Any, h: Any) -> Any:
-    """V(−x) − θ and τm·V'(−x); over = V − θ at the end. Only small terms are added to it."""
+    """V(−x) − θ, τm·V'(−x) and I(−x); over = V − θ at the end. Only small terms are added to it."""
     u, y = x * m, x * h
     phi_u, phi_y = _phi(u), _phi(y)
     pull = current * fma(u, phi_u, like(x, 1.0))  # I·e^(x/τm)
     change = u * ((v - e) * phi_u - pull * phi_y)
-    return over + change, pull * fma(y, phi_y, like(x, 1.0)) - (v - e) - change
+    drive = pull * fma(y, phi_y, like(x, 1.0))
+    return over + change, drive - (v - e) - change, drive
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _constant(par: Any, row: Any, same: Any, work: Any, at: Any, lanes: Any) -> Any:
+    """A row of par for the spikes at hand: neuron 0's where all have the same, else row ``at`` of work."""
+    return splat(work, par[row, 0], lanes) if same else load(work, at * NARROW, lanes)
 
 
 @njit(cache=True, nogil=True, forceinline=True)
 def spikes_together(
-    first: Any, last: Any, v: Any, current: Any, v0: Any, par: Any, dt: Any, work: Any, tape_unit: Any,
-    tape_current: Any, tape_x: Any, tape_factors: Any,
-) -> None:  # fmt: skip
-    """`spike_alone` for the neurons tape_unit[first:last] by series; tapes need 16 entries to spare.
+    first: Any, last: Any, v: Any, current: Any, v0: Any, par: Any, same: Any, dt: Any, work: Any,
+    tape_unit: Any, tape_current: Any, tape_x: Any, tape_factors: Any,
+) -> Any:  # fmt: skip
+    """`spike_alone` for the neurons tape_unit[first:last] by series, up to sixteen at once.
 
-    work (8·16,): work space. A root that two Newton steps from the end's parabola do not settle is found
-    by `spike_alone`.
+    same: all hidden neurons have the same constants. work (8·16,): work space. Tapes need 16 entries to
+    spare. Returns whether one of them may be at threshold again at the step's end.
     """
-    rows = tape_factors.shape[1]
+    again = False
     for at in range(first, last, NARROW):
         n = min(NARROW, last - at)
         for s in range(n):
@@ -171,56 +189,86 @@ def spikes_together(
             work[s] = v[i]
             work[NARROW + s] = current[i]
             work[2 * NARROW + s] = v0[i]
-            work[3 * NARROW + s] = par[V_LEAK, i]
-            work[4 * NARROW + s] = par[THETA, i]
-            work[5 * NARROW + s] = par[TAU_M, i]
-            work[6 * NARROW + s] = par[TAU_S, i]
-            work[7 * NARROW + s] = par[V_RESET, i]
-        one, none, whole = splat(work, 1.0, NARROW), splat(work, 0.0, NARROW), splat(work, dt, NARROW)
-        end, drive = load(work, 0, NARROW), load(work, NARROW, NARROW)
-        start, e = load(work, 2 * NARROW, NARROW), load(work, 3 * NARROW, NARROW)
-        theta, tau_m = load(work, 4 * NARROW, NARROW), load(work, 5 * NARROW, NARROW)
-        m, decline = one / tau_m, one / load(work, 6 * NARROW, NARROW)
-        h = decline - m
-        over = end - theta
-        rise = drive + e - end  # τm·V'
-        bend = none - (rise * m + drive * decline)  # τm·V''
-        under = rise * rise - (bend + bend) * over * tau_m
-        base = rise + root(where_least(under, none, under, none))
-        x = (over + over) * tau_m / base
-        half = splat(work, 0.5 * dt, NARROW)
-        x = where_least(rise, none, x, half)
-        x = where_least(x, none, where_least(whole, x, x, half), half)
-        for _ in range(2):
-            f, slope = _excess(x, end, over, drive, e, m, h)
-            new = x + f * tau_m / slope
-            new = where_least(new, none, where_least(whole, new, new, whole), none)
-            moved = new - x
-            x = new
-        far, _slope = _excess(whole, end, over, drive, e, m, h)
-        line = where_least(start, theta, whole, whole * over / (end - start))
-        close = splat(work, CLOSE * dt, NARROW)
-        settled = where_least(
-            none, slope, none, where_least(close, moved, where_least(close, none - moved, one, none), none)
-        )
-        settled = where_least(far, none, one, settled)
-        x = where_least(far, none, line, x)
-        em, es, kappa = _factors(x, m, h)
-        then = drive / es
-        store(tape_x, at, x)
-        store(tape_current, at, then)
-        store(tape_factors, at, em)
-        store(tape_factors, rows + at, es)
-        store(tape_factors, 2 * rows + at, kappa)
-        reset = load(work, 7 * NARROW, NARROW)
-        store(work, 0, e + (reset - e) * em + kappa * then)
-        lost = (~at_least(settled, one)) & np.uint64((1 << n) - 1)
+            if not same:
+                work[3 * NARROW + s] = par[V_LEAK, i]
+                work[4 * NARROW + s] = par[THETA, i]
+                work[5 * NARROW + s] = par[TAU_M, i]
+                work[6 * NARROW + s] = par[TAU_S, i]
+                work[7 * NARROW + s] = par[V_RESET, i]
+        if n > FEW:
+            one = splat(work, 1.0, NARROW)
+            lost, above = _solve(at, n, one, par, same, dt, work, tape_current, tape_x, tape_factors)
+        else:
+            one = splat(work, 1.0, FEW)
+            lost, above = _solve(at, n, one, par, same, dt, work, tape_current, tape_x, tape_factors)
+        again = again or (lost | above) != 0
         for s in range(n):
             i = tape_unit[at + s]
             if (lost >> np.uint64(s)) & np.uint64(1):
                 spike_alone(i, at + s, v, current, v0, par, dt, True, tape_current, tape_x, tape_factors)
             else:
                 v[i] = work[s]
+    return again
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _solve(
+    at: Any, n: Any, one: Any, par: Any, same: Any, dt: Any, work: Any, tape_current: Any, tape_x: Any,
+    tape_factors: Any,
+) -> Any:  # fmt: skip
+    """Crossings of n neurons in ``work``, whose first row takes V at the step's end; one: 1 in all lanes.
+
+    From the root of the end's parabola in steps of third order (Chebyshev), until the error that one leaves,
+    |n|³·(q²/2 + |V⁽³⁾/V'|/6) with n Newton's step and q = −V''/V', is below what float32 resolves. Returns
+    bits of those that three did not settle, where V is nearly flat, and of those that end at threshold.
+    """
+    rows = tape_factors.shape[1]
+    none, whole = like(one, 0.0), like(one, dt)
+    middle, sixth = like(one, 0.5), like(one, 1 / 6)
+    end, drive, start = load(work, 0, one), load(work, NARROW, one), load(work, 2 * NARROW, one)
+    e, theta = _constant(par, V_LEAK, same, work, 3, one), _constant(par, THETA, same, work, 4, one)
+    tau_m = _constant(par, TAU_M, same, work, 5, one)
+    m, decline = one / tau_m, one / _constant(par, TAU_S, same, work, 6, one)
+    h = decline - m
+    over = end - theta
+    rise = drive + e - end  # τm·V'
+    bend = none - (rise * m + drive * decline)  # τm·V''
+    under = rise * rise - (bend + bend) * over * tau_m
+    base = rise + root(where_least(under, none, under, none))
+    x = (over + over) * tau_m / base
+    x = where_least(rise, none, x, middle * whole)
+    x = where_least(x, none, where_least(whole, x, x, middle * whole), middle * whole)
+    far, _slope, _drive = _excess(whole, end, over, drive, e, m, h)
+    resolved = like(one, RESOLVED * dt)
+    todo = (np.uint64(1) << np.uint64(n)) - np.uint64(1)
+    lost = todo
+    for _ in range(3):
+        f, slope, then = _excess(x, end, over, drive, e, m, h)
+        part = one / slope
+        step = f * tau_m * part
+        q = fma(then * decline, part, m)
+        jerk = (m + decline) * q - m * decline  # V⁽³⁾/V'
+        new = x + step * (one - middle * step * q)
+        x = where_least(new, none, where_least(whole, new, new, whole), none)
+        size = magnitude(step)
+        left = size * size * size * (middle * q * q + sixth * magnitude(jerk))
+        settled = where_least(none, slope, none, where_least(resolved, left, one, none))
+        settled = where_least(far, none, one, settled)
+        lost = ~at_least(settled, one) & todo
+        if lost == 0:
+            break
+    line = where_least(start, theta, whole, whole * over / (end - start))
+    x = where_least(far, none, line, x)
+    em, es, kappa = _factors(x, m, h)
+    then = drive / es
+    store(tape_x, at, x)
+    store(tape_current, at, then)
+    store(tape_factors, at, em)
+    store(tape_factors, rows + at, es)
+    store(tape_factors, 2 * rows + at, kappa)
+    reset = e + (_constant(par, V_RESET, same, work, 7, one) - e) * em + kappa * then
+    store(work, 0, reset)
+    return lost, at_least(reset, theta) & todo
 
 
 @njit(cache=True, nogil=True)
