@@ -129,7 +129,7 @@ def _written_out(stage: Stage, kernel: NDArray[np.floating]) -> NDArray[np.float
     sparse = operator(node, stage.name, stage.in_shape).matrix
     if not isinstance(sparse, Sparse) or sparse.n_in * sparse.n_out > CELLS:
         raise Unsupported(f"node '{stage.name}' is too large to be written out as a matrix", code="NB202")
-    return sparse.dense()
+    return np.asarray(sparse, np.float64)
 
 
 def _matrix(network: Network, at: int, terms: list[_Term]) -> nir.NIRGraph:

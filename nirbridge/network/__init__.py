@@ -7,10 +7,11 @@ pass-through nodes between them (SEMANTICS.md §1-3). Nobody else walks the grap
 from nirbridge.network.build import build
 from nirbridge.network.operators import Operator, operator
 from nirbridge.network.queue import queued
+from nirbridge.network.sparse import Sparse
 from nirbridge.network.sparse_weight import SparseWeight
 from nirbridge.network.synapses import Synapses, synapses
 from nirbridge.network.types import Drive, Network, Population, Source, Stage
-from nirbridge.network.windows import Sparse, Window, window_of
+from nirbridge.network.windows import Window, window_of
 
 __all__ = [
     "Drive",

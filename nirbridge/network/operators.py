@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.errors import Unsupported
+from nirbridge.network.sparse import Sparse
 from nirbridge.network.sparse_weight import SparseWeight
-from nirbridge.network.windows import Sparse, bias_of, window_of
+from nirbridge.network.windows import bias_of, window_of
 
 Shape = tuple[int, ...]
 WINDOWS = (nir.Conv1d, nir.Conv2d, nir.SumPool2d, nir.AvgPool2d)
@@ -21,8 +22,8 @@ WINDOWS = (nir.Conv1d, nir.Conv2d, nir.SumPool2d, nir.AvgPool2d)
 class Operator:
     """y = matrix·x + bias over flattened (row-major) vectors.
 
-    matrix: (n_out, n_in) float64, sparse for windows and sparse weights, or None for the identity; bias:
-    (n_out,) float64 or None.
+    matrix: (n_out, n_in) float64, or what is not zero of it by its making: of windows, scales, weights of
+    three and more axes, sparse weights; None for the identity. bias: (n_out,) float64 or None.
     """
 
     matrix: NDArray[np.float64] | Sparse | None
@@ -58,15 +59,20 @@ def _matrix(
 ) -> Operator:
     out_shape = _linear_shape(weight.shape, name, in_shape)
     if weight.ndim > 2:
-        # rank 3 and more: a block for each leading index (SEMANTICS.md §3)
-        blocks = weight.reshape(-1, *weight.shape[-2:])
-        n, o, i = blocks.shape
-        full = np.zeros((n, o, n, i))
-        full[np.arange(n), :, np.arange(n), :] = blocks
-        weight = full.reshape(n * o, n * i)
+        matrix: NDArray[np.float64] | Sparse = _blocks(weight.reshape(-1, *weight.shape[-2:]))
+    else:
+        matrix = weight
     size = int(np.prod(out_shape, dtype=np.int64))
     flat = None if bias is None else np.ascontiguousarray(np.broadcast_to(bias, out_shape)).reshape(size)
-    return Operator(weight, flat, out_shape)
+    return Operator(matrix, flat, out_shape)
+
+
+def _blocks(weight: NDArray[np.float64]) -> Sparse:
+    """A block on the diagonal for each leading index of a weight (n, n_post, n_pre) (SEMANTICS.md §3)."""
+    n, posts, pres = weight.shape
+    start = np.arange(n * pres + 1) * posts
+    targets = np.arange(n * posts).reshape(n, 1, posts).repeat(pres, axis=1).reshape(-1)
+    return Sparse(start, targets, weight.transpose(0, 2, 1).reshape(-1), n * posts)
 
 
 def _linear_shape(weight: Shape, name: str, in_shape: Shape) -> Shape:
@@ -83,7 +89,8 @@ def _linear_shape(weight: Shape, name: str, in_shape: Shape) -> Shape:
 @operator.register
 def _(node: nir.Scale, name: str, in_shape: Shape) -> Operator:
     scale = np.ascontiguousarray(np.broadcast_to(np.asarray(node.scale, dtype=np.float64), in_shape))
-    return Operator(np.diag(scale.reshape(-1)), None, in_shape)
+    n = scale.size
+    return Operator(Sparse(np.arange(n + 1), np.arange(n), scale.reshape(-1), n), None, in_shape)
 
 
 @operator.register

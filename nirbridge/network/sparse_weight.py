@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.errors import BadInput
-from nirbridge.network.windows import Sparse
-
-MOST_BYTES = 1 << 30  # of the dense array that is made on request
+from nirbridge.network.sparse import Sparse
 
 
 class SparseWeight:
@@ -75,20 +73,7 @@ class SparseWeight:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.floating]:
         """The dense matrix. Raises `BadInput` (NB128) above 1 GiB."""
-        wanted = np.dtype(dtype) if dtype is not None else self.dtype
-        if self.size * wanted.itemsize > MOST_BYTES:
-            size = self.size * wanted.itemsize / 2**30
-            raise BadInput(
-                f"a sparse weight of shape {self.shape} takes {size:.1f} GiB as a dense array of {wanted}, "
-                f"expected at most {MOST_BYTES >> 30} GiB",
-                code="NB128",
-                fix="run the graph on target reference, which reads it as it is; for a file, another target "
-                "or a pass that changes weights generate a smaller network",
-            )
-        full = np.zeros(self.shape, wanted)
-        source = np.repeat(np.arange(self.shape[1]), np.diff(self.start))
-        np.add.at(full, (self.targets, source), self.values)
-        return full
+        return np.asarray(self.sparse(), self.dtype if dtype is None else dtype)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SparseWeight:
         return self

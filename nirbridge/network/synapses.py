@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import nir
 import numpy as np
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from nirbridge.errors import Finding, Unsupported
 from nirbridge.network.operators import WINDOWS, operator
 from nirbridge.network.types import Network, Source
-from nirbridge.network.windows import Sparse
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -48,9 +46,7 @@ def synapses(network: Network, target: int) -> tuple[Synapses, ...]:
             finding = Finding(code="NB201", level="error", node=stage.name, message=message)
             raise Unsupported(message, code="NB201", findings=[finding])
         op = operator(stage.node, stage.name, stage.in_shape)
-        matrix = op.matrix
-        if isinstance(matrix, Sparse):
-            matrix = np.asarray(cast(nir.Linear, stage.node).weight, np.float64)
+        matrix = None if op.matrix is None else np.asarray(op.matrix, np.float64)
         found: list[Synapses] = []
         for at, source in enumerate(stage.inputs):
             if not isinstance(source, Source):

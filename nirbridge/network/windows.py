@@ -12,32 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nirbridge.errors import Unsupported
+from nirbridge.network.sparse import Sparse
 
 Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sparse:
-    """A matrix by source: source j reaches ``targets[start[j]:start[j+1]]`` with ``values`` alike.
-
-    start (n_in+1,) int64, targets (n,) integers, values (n,) floats; those of a window are int64, ascending
-    within a source, and float64.
-    """
-
-    start: NDArray[np.int64]
-    targets: NDArray[np.integer]
-    values: NDArray[np.floating]
-    n_out: int
-
-    @property
-    def n_in(self) -> int:
-        return len(self.start) - 1
-
-    def dense(self) -> NDArray[np.float64]:
-        """The matrix (n_out, n_in)."""
-        full = np.zeros((self.n_out, self.n_in))
-        np.add.at(full, (self.targets, np.repeat(np.arange(self.n_in), np.diff(self.start))), self.values)
-        return full
 
 
 @dataclass(frozen=True, slots=True, eq=False)

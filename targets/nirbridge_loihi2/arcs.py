@@ -115,7 +115,7 @@ def _weighted(stage: Stage, reached: list[Arc]) -> list[Arc]:
             bias = np.repeat(channels, int(np.prod(window.target[1:])))
     elif isinstance(node, nir.Linear | nir.Affine):
         op = operator(node, stage.name, stage.in_shape)
-        window, weight, bias = None, np.asarray(op.matrix), op.bias
+        window, weight, bias = None, np.asarray(op.matrix, np.float64), op.bias
     else:
         message = f"node '{stage.name}' ({type(node).__name__}) is no matrix of weights and no Conv2d"
         raise _refused("NB201", stage.name, message, "supported: Linear, Affine, Conv2d and Flatten")

@@ -170,7 +170,7 @@ def as_matrices(graph: nir.NIRGraph) -> nir.NIRGraph:
     for name, shape in (("k1", (2, 5, 6)), ("k2", (3, 5, 6))):
         node = graph.nodes[name]
         op = operator(node, name, shape)
-        q = Quantization(q=op.matrix.dense().astype(np.int8), scale=np.ones(1, np.float32))
+        q = Quantization(q=np.asarray(op.matrix, np.int8), scale=np.ones(1, np.float32))
         changed[name] = nir.Affine(weight=q.weight(), bias=op.bias, metadata={KEY: q.as_metadata()})
     nodes |= changed
     nodes["input"] = nir.Input(np.array([60]))

@@ -154,3 +154,35 @@ def test_a_matrix_too_large_for_an_array_is_refused():
     weight = SparseWeight(np.zeros(30_001, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), 30_000)
     with pytest.raises(BadInput, match="GiB"):
         np.asarray(weight)
+
+
+def through(node, n_in, n_out):
+    """Input → node → LIF, and what it counts with one spike of every input."""
+    nodes = {
+        "input": nir.Input(np.array(n_in)),
+        "w": node,
+        "h": nir.IF(r=np.ones(n_out), v_threshold=np.full(n_out, 1e6)),
+        "output": nir.Output(np.array(n_out)),
+    }
+    graph = with_semantics(make(nodes, [("input", "w"), ("w", "h"), ("h", "output")]), Semantics(dt=1e-3))
+    x = np.ones((1, 1, int(np.prod(n_in))))
+    return Reference(threads=1).compile(graph).run_values(x, record=["h:v"])
+
+
+def test_a_scale_is_one_synapse_a_unit():
+    scale = np.array([2.0, 3.0, -1.0, 0.5, 7.0])
+    recording = through(nir.Scale(scale), (5,), (5,))
+    np.testing.assert_array_equal(recording.traces["h:v"][0, 0], scale)
+    assert recording.counts["h"]["synops"].tolist() == [5]
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+def test_blocks_of_weights_reach_their_own_outputs_alone(axes):
+    rng = np.random.default_rng(5)
+    lead = (2, 3)[:axes]
+    weight = rng.normal(0, 1, (*lead, 4, 5)).astype(np.float32)
+    bias = rng.normal(0, 1, (*lead, 4)).astype(np.float32)
+    recording = through(nir.Affine(weight, bias), (*lead, 5), (*lead, 4))
+    expected = (weight.sum(axis=-1) + bias).reshape(-1)
+    np.testing.assert_allclose(recording.traces["h:v"][0, 0], expected, rtol=1e-5)
+    assert recording.counts["h"]["synops"].tolist() == [weight.size]
