@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import nir
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from nirbridge.data import Dataset
-from nirbridge.graph import make, read_metadata
-from nirbridge.semantics import Semantics, with_semantics
+from nirbridge.graph import make, read_metadata, replace_nodes
+from nirbridge.graph.delays import KEY
+from nirbridge.semantics import Semantics, semantics_of, with_semantics
 from nirbridge.spikes import Spikes
 from nirbridge_eventprop import EventProp
 
@@ -66,13 +68,14 @@ def data_of(rng):
     return Dataset(spikes, np.array([0, 2]), ("a", "b", "c"))
 
 
-def fitted(values, data, *, spiking, **options):
-    """(mean loss of the start, spikes a neuron, graph after one step)."""
+def fitted(values, data, *, spiking, graph=None, **options):
+    """(mean loss of the start, spikes a neuron, graph after one step); graph: in place of `graph_of`."""
     fixed = {"loss": "ttfs-xent" if spiking else "xent-exp", "ttfs_tau0": 3e-3, "lr": 1e-9}
     fixed |= {"optimiser": "sgd", "momentum": 0.0, "ease_in": 1.0, "epochs": 1, "batch": 2, "clip": 0.0}
     fixed |= {"lift": 0.0, "inside": True, "slope_floor": 1e-9, "threads": 1}
     trainer = EventProp(**fixed | options)
-    found = trainer.fit(graph_of(values, spiking=spiking), data, rng=np.random.default_rng(0))
+    graph = graph_of(values, spiking=spiking) if graph is None else graph
+    found = trainer.fit(graph, data, rng=np.random.default_rng(0))
     entry = read_metadata(found).training["curve"][0]
     assert entry["clamped_slopes"] == 0
     return entry["loss"], entry["spikes_per_neuron"], found
@@ -151,3 +154,38 @@ def test_a_step_of_the_weights_follows_the_finite_difference(loss, mode, tmp_pat
                 compared += abs(slope) > 1e-4
         assert moved.shape == shape
     assert compared >= 4
+
+
+@pytest.mark.parametrize("spiking", [False, True], ids=["membrane", "first-spike"])
+def test_a_step_of_the_delays_follows_the_finite_difference(spiking):
+    """In exact time, where steps of 0.1 us cost nothing: a delay moves by hundreds of them."""
+    tick, rate = 1e-7, 1e10  # [s], steps for a gradient of 1 a step
+
+    def step(values, steps, train_delay):
+        graph = graph_of(values, spiking=spiking)
+        nodes = {
+            name: nir.Linear(values[name, "weight"], metadata={KEY: item}) for name, item in steps.items()
+        }
+        semantics = replace(semantics_of(graph), dt=tick)
+        graph = with_semantics(replace_nodes(graph, nodes), semantics)
+        how = {"mode": "exact", "spiking": spiking, "lr": 1e-12, "max_delay": 0.02}
+        return fitted(values, data, graph=graph, train_delay=train_delay, **how)
+
+    rng = np.random.default_rng(0)
+    values, data = start(rng, spiking=spiking), data_of(rng)
+    shapes = {name: values[name, "weight"].shape for name in ("w1", "r1", "w_out")}
+    steps = {name: rng.integers(20_000, 50_000, shape).astype(np.int32) for name, shape in shapes.items()}
+    _, spikes, after = step(values, steps, rate)
+    for name in steps:
+        moved, compared = after.nodes[name].metadata[KEY] - steps[name], 0
+        for at in [(0, 0), (1, 2), (2, 1), (2, 4)]:
+            ends = []
+            for h in (-50, 50):
+                there = {**steps, name: steps[name].copy()}
+                there[name][at] += h
+                ends.append(step(values, there, 1e-9))
+            if {count for _, count, _ in ends} == {spikes}:
+                slope = (ends[1][0] - ends[0][0]) / 100
+                assert moved[at] == pytest.approx(-rate * slope, rel=1e-3, abs=0.6)
+                compared += abs(moved[at]) > 10
+        assert compared >= 2
