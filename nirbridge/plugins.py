@@ -20,6 +20,7 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 REQUIRED = object()
 
 _SINGULAR = {"passes": "pass", "targets": "target", "trainers": "trainer", "formats": "format"}
+MANY = 12  # options that are named without types and defaults
 _WORDS = {
     "true": True,
     "yes": True,
@@ -82,8 +83,12 @@ def available(group: Group) -> tuple[Plugin, ...]:
 
 def meant(name: str, known: Sequence[str]) -> str:
     """``, did you mean 'x'?`` where a known name is near, else nothing."""
-    near = get_close_matches(name, known, n=1)
-    return f", did you mean '{near[0]}'?" if near else ""
+    near = _near(name, known)
+    return f", did you mean '{near}'?" if near else ""
+
+
+def _near(name: str, known: Sequence[str]) -> str | None:
+    return next(iter(get_close_matches(name, known, n=1)), None)
 
 
 def load(group: Group, name: str) -> Any:
@@ -127,7 +132,7 @@ def parse(group: Group, spec: str) -> Any:
         if not equals or not key:
             raise _refused(name, cls, f"'{part}' is no option, expected field=value")
         if key in options:
-            raise _refused(name, cls, f"option '{key}' is given twice")
+            raise _refused(name, cls, f"option '{key}' is given twice", key)
         options[key] = value.strip()
     return build(cls, options, name=name)
 
@@ -142,11 +147,12 @@ def build(cls: Any, options: Mapping[str, Any], *, name: str = "") -> Any:
     values = {}
     for key, value in options.items():
         if key not in hints:
-            raise _refused(name, cls, f"no option '{key}'{meant(key, list(hints))}")
+            known = list(hints)
+            raise _refused(name, cls, f"no option '{key}'{meant(key, known)}", _near(key, known))
         values[key] = _read(hints[key], value, name, key, cls)
     for option in describe(cls):
         if option.default is REQUIRED and option.name not in values:
-            raise _refused(name, cls, f"option '{option.name}' must be given")
+            raise _refused(name, cls, f"option '{option.name}' must be given", option.name)
     try:
         return cls(**values)
     except UsageError as error:
@@ -206,7 +212,7 @@ def _read(hint: Any, value: Any, name: str, key: str, cls: Any) -> Any:
         if found:
             return result
     shown = repr(value) if isinstance(value, str) else _text(value)
-    raise _refused(name, cls, f"option '{key}' is {shown}, expected {_type_text(hint)}")
+    raise _refused(name, cls, f"option '{key}' is {shown}, expected {_type_text(hint)}", key)
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:
@@ -257,10 +263,17 @@ def _text(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _refused(name: str, cls: Any, message: str) -> UsageError:
-    return UsageError(f"{name}: {message}", code="NB701", fix=_listing(name, cls))
+def _refused(name: str, cls: Any, message: str, about: str | None = None) -> UsageError:
+    return UsageError(f"{name}: {message}", code="NB701", fix=_listing(name, cls, about))
 
 
-def _listing(name: str, cls: Any) -> str:
-    options = "; ".join(str(option) for option in describe(cls)) or "it has none"
-    return f"options of {name}: {options}"
+def _listing(name: str, cls: Any, about: str | None = None) -> str:
+    """The options with types and defaults: the one that it is ``about``, else all; of many their names."""
+    options = describe(cls)
+    shown = "; ".join(str(option) for option in options if about in (None, option.name))
+    more = f"nirbridge plugins {name} explains"
+    if about in (option.name for option in options):
+        return f"{shown}; {more} all options"
+    if len(options) > MANY:
+        return f"options of {name}: {', '.join(option.name for option in options)}; {more} them"
+    return f"options of {name}: {shown or 'it has none'}"

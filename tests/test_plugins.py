@@ -88,28 +88,41 @@ def test_values_of_a_config_keep_their_type(foreign: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "words"),
+    ("spec", "words", "about"),
     [
-        ("foreign:bitz=4", ["no option 'bitz'", "did you mean 'bits'"]),
-        ("foreign:bits=4,bits=5", ["given twice"]),
-        ("foreign:bits=four", ["'four'", "expected int"]),
-        ("foreign:bits=4.5", ["'4.5'"]),
-        ("foreign:exact=perhaps", ["true | false"]),
-        ("foreign:mode=c", ["a | b-c"]),
-        ("foreign:limit=x", ["int or none"]),
-        ("foreign:bits", ["field=value"]),
-        ("foreign:bits=4,,", ["field=value"]),
-        ("foreign:bits=9", ["bits is above 8"]),
-        ("needs", ["'size' must be given"]),
+        ("foreign:bitz=4", ["no option 'bitz'", "did you mean 'bits'"], "bits=8 (int)"),
+        ("foreign:zzz=4", ["no option 'zzz'"], None),
+        ("foreign:bits=4,bits=5", ["given twice"], "bits=8 (int)"),
+        ("foreign:bits=four", ["'four'", "expected int"], "bits=8 (int)"),
+        ("foreign:bits=4.5", ["'4.5'"], "bits=8 (int)"),
+        ("foreign:exact=perhaps", ["true | false"], "exact=false (true | false)"),
+        ("foreign:mode=c", ["a | b-c"], "mode=a (a | b-c)"),
+        ("foreign:limit=x", ["int or none"], "limit=none (int or none)"),
+        ("foreign:bits", ["field=value"], None),
+        ("foreign:bits=4,,", ["field=value"], None),
+        ("foreign:bits=9", ["bits is above 8"], None),
+        ("needs", ["'size' must be given"], "size=required (int)"),
     ],
 )
-def test_wrong_options_list_the_right_ones(foreign: Path, spec: str, words: list[str]) -> None:
+def test_wrong_options_name_the_right_ones(
+    foreign: Path, spec: str, words: list[str], about: str | None
+) -> None:
     with pytest.raises(UsageError) as caught:
         plugins.parse("passes", spec)
     assert (caught.value.code, caught.value.exit_code) == ("NB701", 2)
     for word in words:
         assert word in caught.value.message
-    assert ("bits=8 (int)" if "foreign" in spec else "size=required (int)") in str(caught.value.fix)
+    fix = str(caught.value.fix)
+    assert fix.startswith(f"{about};" if about else "options of foreign: ")
+    assert ("bits=8 (int)" in fix and "mode=a (a | b-c)" in fix) if about is None else "plugins" in fix
+
+
+def test_many_options_are_listed_by_name() -> None:
+    with pytest.raises(UsageError) as caught:
+        plugins.parse("trainers", "eventprop:zzz=4")
+    fix = str(caught.value.fix)
+    assert fix.startswith("options of eventprop: mode, slope") and "epochs, batch" in fix
+    assert fix.endswith("nirbridge plugins eventprop explains them")
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class EventProp:
-    """EventProp on a fixed step.
+    """EventProp: exact gradients of spiking networks, on a fixed step or in continuous time.
 
     Trains the weights of Input → (Linear → CubaLIF, with or without a recurrent Linear) … → Linear →
     CubaLI or LI, under the graph's own semantics (exact decay, reset to a value). Delay → Linear branches
