@@ -272,7 +272,7 @@ def _listing(name: str, cls: Any, about: str | None = None) -> str:
     options = describe(cls)
     shown = "; ".join(str(option) for option in options if about in (None, option.name))
     more = f"nirbridge plugins {name} explains"
-    if about in (option.name for option in options):
+    if about is not None:
         return f"{shown}; {more} all options"
     if len(options) > MANY:
         return f"options of {name}: {', '.join(option.name for option in options)}; {more} them"

@@ -16,6 +16,7 @@ from numba import cuda, types
 from numba.extending import overload
 
 from nirbridge.kernels import use_cache
+from nirbridge_reference.finite import MOST
 from nirbridge_reference.neuron import (
     BEFORE,
     CUBALIF,
@@ -331,7 +332,8 @@ def run_batch(
                         tape[b, row + k, 0] = t
                         tape[b, row + k, 1] = p
                         tape[b, row + k, 2] = unit[to + k]
-                        tape[b, row + k, 3] = np.int32(value[to + k])
+                        z = value[to + k]
+                        tape[b, row + k, 3] = MOST if z >= MOST else np.int32(z)
                 row += n
         for m in range(len(traced)):
             start, size, column = pops[traced[m, 0], 1], pops[traced[m, 0], 2], traced[m, 2]

@@ -17,6 +17,7 @@ from nirbridge.placement import Core, Limit, Placement
 from nirbridge_reference.cuda_kernel import run_batch
 from nirbridge_reference.cuda_power import gpu_meter
 from nirbridge_reference.cuda_tables import bytes_per_sample, room, tables, threads_for
+from nirbridge_reference.finite import refuse_lost
 from nirbridge_reference.inputs import Events
 from nirbridge_reference.lower import KINDS, Lowered
 from nirbridge_reference.power import Meter
@@ -75,7 +76,7 @@ class CudaLoop:
 
         Samples run together, so none has a time of its own. A sample whose spikes do not fit on its tape
         is run again with a tape as long as needed. Raises `DoesNotFit` (NB607) where not even one sample
-        fits into the device's free memory.
+        fits into the device's free memory, `BadInput` (NB510) where a sample's numbers are lost.
         """
         results: list[tuple[Any, ...]] = [()] * events.n_samples
         capacity = FIRST_TAPE if plan["recorded"].any() else 1
@@ -87,7 +88,8 @@ class CudaLoop:
             rows, *arrays = self._launch(events, batch, n_steps, plan, outputs, capacity)
             over = rows > capacity
             for at in np.flatnonzero(~over):
-                tape, trace, output, counts = (array[at] for array in arrays)
+                v, tape, trace, output, counts = (array[at] for array in arrays)
+                refuse_lost(self.low.network, v, tape[: rows[at]], int(batch[at]))
                 results[batch[at]] = (int(rows[at]), tape[: rows[at]].copy(), trace, output, counts)
             todo = np.concatenate([batch[over], todo[len(batch) :]])
             capacity = max(capacity, int(rows.max()))
@@ -113,7 +115,7 @@ class CudaLoop:
         outputs: int,
         capacity: int,
     ) -> tuple[NDArray[Any], ...]:
-        """Run the samples ``batch`` in one launch: (rows, tape, trace, output, counts) by sample."""
+        """Run the samples ``batch`` in one launch: (rows, V, tape, trace, output, counts) by sample."""
         n, low = len(batch), self.low
         start = events.start[batch]
         first, last = start[:, :, 0].reshape(-1), start[:, :, -1].reshape(-1)
@@ -139,7 +141,8 @@ class CudaLoop:
         activity = counts.copy_to_host()
         updates = np.where(np.isin(low.pops[:, 0], NEURONS), low.pops[:, 2] * n_steps, 0)
         whole = np.concatenate([activity, np.broadcast_to(updates[:, None], (n, len(low.pops), 1))], axis=2)
-        return rows.copy_to_host(), tape.copy_to_host(), trace.copy_to_host(), output.copy_to_host(), whole
+        arrays = (rows, work[0], tape, trace, output)
+        return *(array.copy_to_host() for array in arrays), whole
 
     def _free(self) -> float:
         """Bytes of device memory that may be used."""

@@ -25,6 +25,7 @@ from nirbridge_reference.arrivals import (
     look_ahead,
 )
 from nirbridge_reference.borrow import borrowed
+from nirbridge_reference.finite import MOST
 from nirbridge_reference.gather import AHEAD
 from nirbridge_reference.populations import (
     CUBALIF,
@@ -51,7 +52,7 @@ def note(t: Any, p: Any, unit: Any, value: Any, first: Any, last: Any, tape: Any
         tape[rows, 0] = t
         tape[rows, 1] = p
         tape[rows, 2] = unit[k]
-        tape[rows, 3] = np.int32(value[k])
+        tape[rows, 3] = MOST if value[k] >= MOST else np.int32(value[k])
         rows += 1
     return rows
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nirbridge_reference.finite import refuse_lost
 from nirbridge_reference.gather import AHEAD
 from nirbridge_reference.inputs import Events
 from nirbridge_reference.kernels import run_sample
@@ -84,7 +85,10 @@ class Loop:
         output: Any,
         counts: Any,
     ) -> NDArray[np.int32]:
-        """Run sample b; returns its tape, which grows where it might not hold the next step."""
+        """Run sample b; returns its tape, which grows where it might not hold the next step.
+
+        Raises `BadInput` (NB510) where numbers are lost on the way.
+        """
         low, order = self.lowered, self.schedule
         states = low.parameters.shape[1]
         recorded = plan["recorded"]
@@ -135,4 +139,5 @@ class Loop:
                 counts,
                 *state,
             )
+        refuse_lost(low.network, state[2], tape[:rows], b)
         return tape[:rows]

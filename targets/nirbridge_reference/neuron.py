@@ -18,6 +18,7 @@ use_cache(__name__)
 
 INPUT, OUTPUT, I, LI, IF, LIF, CUBALI, CUBALIF, DELAY = range(9)  # kinds of `Lowered.pops`
 A_M, B_M, LEAK, A_S, B_S, THETA, V_RESET, V_START, I_START, AUX = range(10)  # `lower.PARAMETERS`
+WHOLE = 2.0**53  # from here on every floating-point number is a whole one, or infinite
 # positions in `Lowered.flags`
 ORDER, SYN_BEFORE, AT_OR_ABOVE, SUBTRACT, MULTI, FLOOR, RELATIVE, RULE, NEXT_STEP, BEFORE = range(10)
 
@@ -78,7 +79,11 @@ def fire(kind: Any, i: Any, v: Any, par: Any, flags: Any) -> Any:
     theta = par[THETA, i]
     z = v.dtype.type(0)
     if v[i] > theta or (flags[AT_OR_ABOVE] and v[i] == theta):
-        z = v.dtype.type(math.floor(v[i] / theta)) if flags[MULTI] else v.dtype.type(1)
+        z = v.dtype.type(1)
+        if flags[MULTI]:
+            z = v[i] / theta
+            if z < WHOLE:
+                z = v.dtype.type(math.floor(z))
         if flags[SUBTRACT]:
             v[i] = v[i] - product(z, theta - par[V_RESET, i] if flags[RELATIVE] else theta)
         else:

@@ -17,7 +17,7 @@ from pathlib import Path
 import nir
 import numpy as np
 
-from nirbridge.errors import DoesNotFit
+from nirbridge.errors import BadInput, DoesNotFit
 from nirbridge.graph import make
 from nirbridge.semantics import Semantics, with_semantics
 from nirbridge.spikes import Spikes
@@ -223,6 +223,31 @@ def results(name: str, samples: int = 2, **options: object) -> dict[str, np.ndar
     return arrays
 
 
+EXPLOSIONS = {"spikes": ["h"], "membrane": []}
+
+
+def lost(what: str, **options: object) -> str:
+    """Why a run is refused whose loop returns more spikes than came in: with the spikes recorded or not."""
+    nodes = {
+        "input": nir.Input(np.array([3])),
+        "w": nir.Linear(3 * np.eye(3)),
+        "h": nir.IF(r=np.ones(3), v_threshold=np.ones(3)),
+        "r": nir.Linear(np.full((3, 3), 3.0)),
+        "out": nir.LI(tau=np.full(3, 0.01), r=np.ones(3), v_leak=np.zeros(3)),
+        "output": nir.Output(np.array([3])),
+    }
+    edges = [("input", "w"), ("w", "h"), ("h", "r"), ("r", "h"), ("h", "out"), ("out", "output")]
+    semantics = Semantics(dt=DT, gain="unit", multi_spike=True, reset="subtract")
+    program = Reference(**options).compile(with_semantics(make(nodes, edges), semantics))
+    counts = np.zeros((2, 60, 3))
+    counts[1, 2] = 1
+    try:
+        program.run(Spikes.from_dense(counts.astype(int), DT), record=EXPLOSIONS[what])
+    except BadInput as error:
+        return str(error)
+    return "not refused"
+
+
 def in_the_simulator(threads: int = 4) -> dict[str, np.ndarray]:
     """All cases on backend cuda, and again where only the way of summing, the tape or the memory differs."""
     from nirbridge_reference import cuda_run, cuda_tables, lower
@@ -275,6 +300,8 @@ def in_the_simulator(threads: int = 4) -> dict[str, np.ndarray]:
     recording = program.run(inputs(np.random.default_rng(0), 5, 3))
     cost = program.cost(recording)
     found["cost"] = np.array([cost.latency.value, recording.wall_s, cost.batch])
+    for what in EXPLOSIONS:
+        found[f"lost {what}"] = np.array(lost(what, backend="cuda", threads=threads))
     return found
 
 

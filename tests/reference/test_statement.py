@@ -153,11 +153,11 @@ def test_the_reference_is_the_statement(seed):
     neurons = [n for n, node in graph.nodes.items() if hasattr(node, "r")]
     spiking = [n for n in neurons if hasattr(graph.nodes[n], "v_threshold")]
     record = [*spiking, *(f"{n}:v" for n in neurons)]
-    program = Reference(threads=1).compile(with_semantics(graph, rules))
-    found = program.run_values(values.reshape(1, STEPS, -1), record=record)
     grown = (t for t in range(STEPS) if any(np.abs(said.state(n, t)[:2]).max() > 1e4 for n in neurons))
     steps = next(grown, STEPS)  # a loop may grow without bound
     assert steps >= 1
+    program = Reference(threads=1).compile(with_semantics(graph, rules))
+    found = program.run_values(values[:steps].reshape(1, steps, -1), record=record)
     for t in range(steps):
         for n in neurons:
             sent, v, _ = said.state(n, t)

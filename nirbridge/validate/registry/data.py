@@ -80,10 +80,13 @@ DATA = (
     Rule(
         code="NB510",
         levels=ERROR,
-        wrong="a training whose loss or weights stop being finite",
-        meaning="The training diverged; the last good checkpoint is kept.",
-        shown="A learning rate of 10.",
-        fix="Use a smaller learning rate, then ``--resume``.",
+        wrong="a training or a run whose numbers stop being finite",
+        meaning="A training diverged: the last good checkpoint is kept. Or spikes and membranes of a run "
+        "grow beyond what a number holds, and nothing that follows would mean anything.",
+        shown="A learning rate of 10; a loop of neurons that send several spikes a step (profile ``sinabs``) "
+        "with weights that more than return what came in.",
+        fix="Training: a smaller learning rate, then ``--resume``. Run: smaller weights, those of loops "
+        "first.",
     ),
     Rule(
         code="NB511",
