@@ -269,11 +269,10 @@ def _refused(name: str, cls: Any, message: str, about: str | None = None) -> Usa
 
 def _listing(name: str, cls: Any, about: str | None = None) -> str:
     """The options with types and defaults: the one that it is ``about``, else all; of many their names."""
-    options = describe(cls)
-    shown = "; ".join(str(option) for option in options if about in (None, option.name))
-    more = f"nirbridge plugins {name} explains"
-    if about is not None:
-        return f"{shown}; {more} all options"
+    options, more = describe(cls), f"nirbridge plugins {name} explains"
+    for option in options:
+        if option.name == about:
+            return f"{option}; {more} all options"
     if len(options) > MANY:
         return f"options of {name}: {', '.join(option.name for option in options)}; {more} them"
-    return f"options of {name}: {shown or 'it has none'}"
+    return f"options of {name}: {'; '.join(str(option) for option in options) or 'it has none'}"

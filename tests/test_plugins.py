@@ -93,6 +93,7 @@ def test_values_of_a_config_keep_their_type(foreign: Path) -> None:
         ("foreign:bitz=4", ["no option 'bitz'", "did you mean 'bits'"], "bits=8 (int)"),
         ("foreign:zzz=4", ["no option 'zzz'"], None),
         ("foreign:bits=4,bits=5", ["given twice"], "bits=8 (int)"),
+        ("foreign:zzz=4,zzz=5", ["given twice"], None),
         ("foreign:bits=four", ["'four'", "expected int"], "bits=8 (int)"),
         ("foreign:bits=4.5", ["'4.5'"], "bits=8 (int)"),
         ("foreign:exact=perhaps", ["true | false"], "exact=false (true | false)"),
