@@ -269,10 +269,12 @@ def _refused(name: str, cls: Any, message: str, about: str | None = None) -> Usa
 
 def _listing(name: str, cls: Any, about: str | None = None) -> str:
     """The options with types and defaults: the one that it is ``about``, else all; of many their names."""
-    options, more = describe(cls), f"nirbridge plugins {name} explains"
+    options = describe(cls)
+    explained = any(plugin.name == name for group in GROUPS for plugin in available(group))
     for option in options:
         if option.name == about:
-            return f"{option}; {more} all options"
-    if len(options) > MANY:
-        return f"options of {name}: {', '.join(option.name for option in options)}; {more} them"
+            return f"{option}" + (f"; nirbridge plugins {name} explains all options" if explained else "")
+    if explained and len(options) > MANY:
+        names = ", ".join(option.name for option in options)
+        return f"options of {name}: {names}; nirbridge plugins {name} explains them"
     return f"options of {name}: {'; '.join(str(option) for option in options) or 'it has none'}"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nirbridge import plugins
+from nirbridge.ann import RateCoding
 from nirbridge.errors import PluginError, UsageError
 
 MODULE = """
@@ -115,7 +116,14 @@ def test_wrong_options_name_the_right_ones(
         assert word in caught.value.message
     fix = str(caught.value.fix)
     assert fix.startswith(f"{about};" if about else "options of foreign: ")
-    assert ("bits=8 (int)" in fix and "mode=a (a | b-c)" in fix) if about is None else "plugins" in fix
+    assert about or ("bits=8 (int)" in fix and "mode=a (a | b-c)" in fix)
+    assert about is None or fix.endswith(f"; nirbridge plugins {spec.partition(':')[0]} explains all options")
+
+
+def test_options_of_what_is_no_plugin_name_no_command() -> None:
+    with pytest.raises(UsageError) as caught:
+        plugins.build(RateCoding, {"percentle": "3"}, name="rate-coding")
+    assert str(caught.value.fix).startswith("percentile=") and "plugins" not in str(caught.value.fix)
 
 
 def test_many_options_are_listed_by_name() -> None:

@@ -9,7 +9,7 @@ from nirbridge.network.operators import Operator, operator
 from nirbridge.network.queue import queued
 from nirbridge.network.sparse import Sparse
 from nirbridge.network.sparse_weight import SparseWeight
-from nirbridge.network.synapses import Synapses, synapses
+from nirbridge.network.synapses import Synapses, dense, synapses
 from nirbridge.network.types import Drive, Network, Population, Source, Stage
 from nirbridge.network.windows import Window, window_of
 
@@ -25,6 +25,7 @@ __all__ = [
     "Synapses",
     "Window",
     "build",
+    "dense",
     "operator",
     "queued",
     "synapses",

@@ -1,4 +1,4 @@
-"""A matrix of which only what is not zero is held."""
+"""A matrix of which only the entries that its making gives a value are held."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_BYTES = 1 << 30  # of the dense array that is made on request
 class Sparse:
     """A matrix by source: source j reaches ``targets[start[j]:start[j+1]]`` with ``values`` alike.
 
-    start (n_in+1,) int64, targets (n,) integers, values (n,) floats; those of a window are int64, ascending
+    start (n_in+1,) int64, targets (n,) integers, values (n,) floats; those of nodes are int64, ascending
     within a source, and float64.
     """
 
@@ -39,7 +39,7 @@ class Sparse:
         size = self.n_out * self.n_in * wanted.itemsize
         if size > MOST_BYTES:
             raise BadInput(
-                f"a sparse weight of shape {(self.n_out, self.n_in)} takes {size / 2**30:.1f} GiB as a dense "
+                f"a matrix of shape {(self.n_out, self.n_in)} takes {size / 2**30:.1f} GiB as a dense "
                 f"array of {wanted}, expected at most {MOST_BYTES >> 30} GiB",
                 code="NB128",
                 fix="run the graph on target reference, which reads it as it is; for a file, another target "

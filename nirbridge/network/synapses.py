@@ -8,9 +8,10 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from nirbridge.errors import Finding, Unsupported
+from nirbridge.errors import BadInput, Finding, Unsupported
 from nirbridge.network.operators import WINDOWS, operator
-from nirbridge.network.types import Network, Source
+from nirbridge.network.sparse import Sparse
+from nirbridge.network.types import Network, Source, Stage
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -36,7 +37,7 @@ def synapses(network: Network, target: int) -> tuple[Synapses, ...]:
     """All synapses into a population, in name order of the nodes that carry them.
 
     Raises `Unsupported` (NB202) where two pass-through nodes stand in series, (NB201) for convolutions
-    and pools, `BadInput` (NB128) for a sparse weight that is too large as a dense one.
+    and pools, `BadInput` (NB128) for weights that are too large as a dense matrix.
     """
     drive = network.drives[target]
     for_stage: list[list[Synapses]] = []
@@ -46,7 +47,7 @@ def synapses(network: Network, target: int) -> tuple[Synapses, ...]:
             finding = Finding(code="NB201", level="error", node=stage.name, message=message)
             raise Unsupported(message, code="NB201", findings=[finding])
         op = operator(stage.node, stage.name, stage.in_shape)
-        matrix = None if op.matrix is None else np.asarray(op.matrix, np.float64)
+        matrix = None if op.matrix is None else dense(op.matrix, stage)
         found: list[Synapses] = []
         for at, source in enumerate(stage.inputs):
             if not isinstance(source, Source):
@@ -86,3 +87,12 @@ def synapses(network: Network, target: int) -> tuple[Synapses, ...]:
         else:
             result.extend(for_stage[item])
     return tuple(result)
+
+
+def dense(matrix: NDArray[np.float64] | Sparse, stage: Stage) -> NDArray[np.float64]:
+    """The operator's matrix (n_out, n_in); raises `BadInput` (NB128) by node above 1 GiB."""
+    try:
+        return np.asarray(matrix, np.float64)
+    except BadInput as error:
+        message = f"node '{stage.name}' ({type(stage.node).__name__}): {error.message}"
+        raise BadInput(message, code=error.code, fix=error.fix) from None

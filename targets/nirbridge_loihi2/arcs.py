@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nirbridge.errors import BadInput, Finding, Unsupported
 from nirbridge.graph.delays import steps_of
-from nirbridge.network import Network, Source, Stage, operator
+from nirbridge.network import Network, Source, Stage, dense, operator
 from nirbridge_loihi2.convolution import Window
 
 
@@ -115,7 +115,8 @@ def _weighted(stage: Stage, reached: list[Arc]) -> list[Arc]:
             bias = np.repeat(channels, int(np.prod(window.target[1:])))
     elif isinstance(node, nir.Linear | nir.Affine):
         op = operator(node, stage.name, stage.in_shape)
-        window, weight, bias = None, np.asarray(op.matrix, np.float64), op.bias
+        assert op.matrix is not None
+        window, weight, bias = None, dense(op.matrix, stage), op.bias
     else:
         message = f"node '{stage.name}' ({type(node).__name__}) is no matrix of weights and no Conv2d"
         raise _refused("NB201", stage.name, message, "supported: Linear, Affine, Conv2d and Flatten")

@@ -25,6 +25,7 @@ from nirbridge_reference.neuron import (
     IF,
     INPUT,
     LIF,
+    MULTI,
     OUTPUT,
     RULE,
     THETA,
@@ -248,8 +249,8 @@ def run_batch(
     (samples, elements), sents, units, values (samples, 2·states), counted (samples, 2·pops), rings
     (samples, ring) are room to work in and need no value. trace (samples, n_steps, columns), output
     (samples, n_steps, units or 0: nobody reads it); tape (samples, capacity, 4) int32: step, population,
-    unit, value; counts (samples, pops, 2) int64, zero: spikes, synops; rows (samples,) int64: tape rows
-    needed, also where there are fewer.
+    unit, value; counts (samples, pops, 3) int64, zero: spikes, synops, `beyond` of `refuse_lost`; rows
+    (samples,) int64: tape rows needed, also where there are fewer.
     """
     b, tid, threads = cuda.blockIdx.x, cuda.threadIdx.x, cuda.blockDim.x
     mask = cuda.shared.array(MASK, numba.uint32)
@@ -317,6 +318,10 @@ def run_batch(
                 _delay(t, start, size, pops[p, 5], pops[p, 6], to, buffer, delay, ring, sent)
             else:
                 _update(kind, start, size, to, rule, buffer, v, current, par, flags, dt, sent)
+                if flags[MULTI] and kind in (IF, LIF, CUBALIF) and counts[b, p, 2] == 0:
+                    for i in range(tid, size, threads):
+                        if sent[to + i] >= MOST:
+                            counts[b, p, 2] = t + 1  # by any number of threads
             if before and kind in (IF, LIF, CUBALIF):
                 n = count[slot * n_pops + p]
             elif pops[p, 7] and kind != INPUT:
@@ -333,7 +338,7 @@ def run_batch(
                         tape[b, row + k, 1] = p
                         tape[b, row + k, 2] = unit[to + k]
                         z = value[to + k]
-                        tape[b, row + k, 3] = MOST if z >= MOST else np.int32(z)
+                        tape[b, row + k, 3] = MOST if z >= MOST else -MOST if z <= -MOST else np.int32(z)
                 row += n
         for m in range(len(traced)):
             start, size, column = pops[traced[m, 0], 1], pops[traced[m, 0], 2], traced[m, 2]

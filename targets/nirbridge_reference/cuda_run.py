@@ -88,8 +88,8 @@ class CudaLoop:
             rows, *arrays = self._launch(events, batch, n_steps, plan, outputs, capacity)
             over = rows > capacity
             for at in np.flatnonzero(~over):
-                v, tape, trace, output, counts = (array[at] for array in arrays)
-                refuse_lost(self.low.network, v, tape[: rows[at]], int(batch[at]))
+                v, current, tape, trace, output, counts = (array[at] for array in arrays)
+                refuse_lost(self.low.network, v, current, counts[:, 3], int(batch[at]))
                 results[batch[at]] = (int(rows[at]), tape[: rows[at]].copy(), trace, output, counts)
             todo = np.concatenate([batch[over], todo[len(batch) :]])
             capacity = max(capacity, int(rows.max()))
@@ -115,7 +115,7 @@ class CudaLoop:
         outputs: int,
         capacity: int,
     ) -> tuple[NDArray[Any], ...]:
-        """Run the samples ``batch`` in one launch: (rows, V, tape, trace, output, counts) by sample."""
+        """Run the samples ``batch`` in one launch: (rows, V, I, tape, trace, output, counts) by sample."""
         n, low = len(batch), self.low
         start = events.start[batch]
         first, last = start[:, :, 0].reshape(-1), start[:, :, -1].reshape(-1)
@@ -126,7 +126,7 @@ class CudaLoop:
         trace = cuda.device_array((n, n_steps, plan["columns"]), low.dtype)
         output = cuda.device_array((n, n_steps, outputs), low.dtype)
         tape = cuda.device_array((n, capacity, 4), np.int32)
-        counts = cuda.to_device(np.zeros((n, len(low.pops), 2), np.int64))
+        counts = cuda.to_device(np.zeros((n, len(low.pops), 3), np.int64))
         rows = cuda.device_array(n, np.int64)
         with warnings.catch_warnings():  # a batch smaller than the GPU is the user's to choose
             warnings.simplefilter("ignore", NumbaPerformanceWarning)
@@ -140,8 +140,8 @@ class CudaLoop:
             )  # fmt: skip
         activity = counts.copy_to_host()
         updates = np.where(np.isin(low.pops[:, 0], NEURONS), low.pops[:, 2] * n_steps, 0)
-        whole = np.concatenate([activity, np.broadcast_to(updates[:, None], (n, len(low.pops), 1))], axis=2)
-        arrays = (rows, work[0], tape, trace, output)
+        whole = np.insert(activity, 2, updates, axis=2)
+        arrays = (rows, work[0], work[1], tape, trace, output)
         return *(array.copy_to_host() for array in arrays), whole
 
     def _free(self) -> float:

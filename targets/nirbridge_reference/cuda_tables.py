@@ -125,6 +125,6 @@ def bytes_per_sample(
         + events * (4 + number)
         + n_steps * (columns + outputs) * number
         + 16 * capacity
-        + 16 * len(low.pops)
+        + 24 * len(low.pops)
         + 8
     )

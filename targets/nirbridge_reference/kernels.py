@@ -27,6 +27,7 @@ from nirbridge_reference.arrivals import (
 from nirbridge_reference.borrow import borrowed
 from nirbridge_reference.finite import MOST
 from nirbridge_reference.gather import AHEAD
+from nirbridge_reference.neuron import MULTI
 from nirbridge_reference.populations import (
     CUBALIF,
     DELAY,
@@ -52,7 +53,7 @@ def note(t: Any, p: Any, unit: Any, value: Any, first: Any, last: Any, tape: Any
         tape[rows, 0] = t
         tape[rows, 1] = p
         tape[rows, 2] = unit[k]
-        tape[rows, 3] = MOST if value[k] >= MOST else np.int32(value[k])
+        tape[rows, 3] = np.int32(min(max(value[k], -MOST), MOST))
         rows += 1
     return rows
 
@@ -115,8 +116,9 @@ def run_sample(
     traced (m, 3) int64: population, quantity (0 v, 1 i, 2 x), column of ``trace`` (n_steps, columns).
     output (n_steps, units): what the Output nodes receive, units 0 where nobody asks. recorded (pops,) bool;
     tape (capacity, 4) int32: step, population, unit, value, of which ``rows`` are written.
-    counts (pops, 3) int64: spikes, synops, updates. count (2, pops) int64, looked (ops,) bool and all that
-    follow are the state between steps. Returns the step that comes next and the rows written.
+    counts (pops, 4) int64: spikes, synops, updates, `beyond` of `refuse_lost`. count (2, pops) int64, looked
+    (ops,) bool and all that follow are the state between steps. Returns the step that comes next and the
+    rows written.
     """
     event_start = borrowed(event_start)
     event_unit = borrowed(event_unit)
@@ -258,6 +260,10 @@ def run_sample(
                         value[np.uint64(to) + i] = v[np.uint64(start) + i]
                 elif not before:
                     counts[p, 0] += n
+                if spiking and flags[MULTI] and counts[p, 3] == 0:
+                    for i in range(to, to + n):
+                        if value[i] >= MOST:
+                            counts[p, 3] = t + 1
             count[slot, p] = n
             if recorded[p]:
                 rows = note(t, p, unit, value, to, to + n, tape, rows)

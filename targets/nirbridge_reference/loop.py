@@ -49,12 +49,13 @@ class Loop:
 
         plan: recorded (populations,) bool, traced (m, 3), columns: the width of a trace; outputs: units of
         the Output nodes. tape (rows, 4) int32: step, population, unit, value; trace (n_steps, columns);
-        output (n_steps, outputs); counts (populations, 3) int64: spikes, synops, updates.
+        output (n_steps, outputs); counts (populations, 4) int64: spikes, synops, updates,
+        `beyond` of `refuse_lost`.
         """
         low, n = self.lowered, events.n_samples
         traces = np.empty((n, n_steps, plan["columns"]), low.dtype)
         received = np.empty((n, n_steps, outputs), low.dtype)
-        counts = np.zeros((n, len(low.pops), 3), np.int64)
+        counts = np.zeros((n, len(low.pops), 4), np.int64)
 
         def job(b: int) -> tuple[Any, ...]:
             entered = time.perf_counter()
@@ -87,7 +88,7 @@ class Loop:
     ) -> NDArray[np.int32]:
         """Run sample b; returns its tape, which grows where it might not hold the next step.
 
-        Raises `BadInput` (NB510) where numbers are lost on the way.
+        Raises `BadInput` (NB510) where numbers are lost.
         """
         low, order = self.lowered, self.schedule
         states = low.parameters.shape[1]
@@ -139,5 +140,5 @@ class Loop:
                 counts,
                 *state,
             )
-        refuse_lost(low.network, state[2], tape[:rows], b)
+        refuse_lost(low.network, state[2], state[3], counts[:, 3], b)
         return tape[:rows]

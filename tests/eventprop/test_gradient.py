@@ -89,20 +89,22 @@ def test_threads_change_no_bit(make_stack, make_spikes, run_batch):
         np.testing.assert_array_equal(many.loss, one.loss)
 
 
-def test_a_tape_that_grows_gives_the_same_gradient(make_stack, make_spikes, run_batch):
-    """1200 neurons that spike in almost every step overflow the first tape in each sample."""
+@pytest.mark.parametrize("slope", ["crossing", "substep"])
+@pytest.mark.parametrize("hidden", [(1200,), (1100, 70)])
+def test_a_tape_that_grows_gives_the_same_gradient(make_stack, make_spikes, run_batch, hidden, slope):
+    """More than 1000 neurons that spike in almost every step overflow the first tape in each sample."""
     rng = np.random.default_rng(5)
-    stack = make_stack(rng, hidden=(1200,), recurrent=False, arithmetic="float32")
+    stack = make_stack(rng, hidden=hidden, recurrent=False, arithmetic="float32")
     loud = stack.weights.copy()
     first = stack.nodes[0]
     loud[first.offset : first.offset + first.rows * first.width] *= 40
     spikes = make_spikes(rng, 3)
-    grown, gradient = run_batch(stack, spikes, LABELS, weights=loud)
-    assert (grown.counts.sum(axis=1) > 16384).all()
-    wide, expected = run_batch(stack, spikes, LABELS, weights=loud, capacity=1 << 18)
+    grown, gradient = run_batch(stack, spikes, LABELS, weights=loud, slope=slope)
+    assert (grown.counts.sum(axis=1) > 16384 + 1300).all()
+    wide, expected = run_batch(stack, spikes, LABELS, weights=loud, slope=slope, capacity=1 << 18)
     np.testing.assert_array_equal(grown.counts, wide.counts)
     np.testing.assert_array_equal(gradient, expected)
-    tiny, again = run_batch(stack, spikes, LABELS, weights=loud, capacity=1)
+    tiny, again = run_batch(stack, spikes, LABELS, weights=loud, slope=slope, capacity=1)
     np.testing.assert_array_equal(tiny.counts, wide.counts)
     np.testing.assert_array_equal(again, expected)
 

@@ -163,18 +163,21 @@ def test_neurons_that_no_spike_reaches_fire_again_as_those_of_a_loop(make_stack,
     weights = 40 * stack.weights
     loop = int(stack.sizes[0, RECURRENT])
     weights[loop : loop + 70 * int(stack.sizes[0, PADDED])] = 0
-    found = []
+    found, gradients = [], []
     for at in (loop, -1):
         stack.sizes[0, RECURRENT] = at
         executor = Executor(stack, threads=1, shards=1, slope="substep", slope_floor=0.01)
         omega = LOSSES["xent-exp"].omega(40, 1e-3)
-        found.append(
-            executor.run(spikes, np.array(LABELS), weights, omega=omega, omega_read=omega, learn=True)
-        )
+        result = executor.run(spikes, np.array(LABELS), weights, omega=omega, omega_read=omega, learn=True)
+        found.append(result)
+        gradients.append(executor.gradients[0].copy())
         executor.close()
     assert found[0].counts.max() > 2 * 40
     np.testing.assert_array_equal(found[0].counts, found[1].counts)
     np.testing.assert_array_equal(found[0].logits, found[1].logits)
+    gradients[0][loop : loop + 70 * int(stack.sizes[0, PADDED])] = 0
+    assert np.abs(gradients[1]).max() > 0
+    np.testing.assert_array_equal(gradients[0], gradients[1])
 
 
 @pytest.fixture

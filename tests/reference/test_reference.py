@@ -234,3 +234,25 @@ def test_targets_beyond_sixteen_bits():
     output = program.run_values(np.ones((1, 1, 2))).output[0, 0]
     assert np.flatnonzero(output).tolist() == [1, size - 1]
     assert output[[1, size - 1]].tolist() == [5.0, 3.0]
+
+
+@pytest.mark.parametrize("quantity", ["v", "i"])
+def test_numbers_that_stop_being_finite_are_refused_by_node(quantity):
+    """Of a neuron that spikes in each step: V is reset, I stays."""
+    n, huge = 2, np.array([1.0, 3e38])
+    nodes = {
+        "input": nir.Input(np.array([n])),
+        "w": nir.Scale(huge),
+        "h": nir.CubaLIF(
+            tau_syn=np.full(n, 0.5), tau_mem=np.full(n, 0.01), r=np.ones(n), v_leak=np.zeros(n),
+            v_threshold=np.full(n, 1e3 if quantity == "i" else np.inf),
+        ),
+        "output": nir.Output(np.array([n])),
+    }  # fmt: skip
+    graph = make(nodes, [("input", "w"), ("w", "h"), ("h", "output")])
+    program = Reference(threads=1).compile(with_semantics(graph, Semantics(dt=1e-3, gain="dirac")))
+    with pytest.raises(
+        BadInput, match="sample 0: V or I of 1 of 2 neurons of node 'h' is not finite"
+    ) as caught:
+        program.run_values(np.full((1, 20, n), 10.0))
+    assert caught.value.code == "NB510"

@@ -8,7 +8,7 @@ import pytest
 
 from nirbridge.errors import BadInput
 from nirbridge.graph import make
-from nirbridge.network import SparseWeight, build
+from nirbridge.network import SparseWeight, build, synapses
 from nirbridge.semantics import Semantics, with_semantics
 from nirbridge_reference import Reference
 from nirbridge_reference.lower import lower
@@ -157,7 +157,7 @@ def test_a_matrix_too_large_for_an_array_is_refused():
 
 
 def through(node, n_in, n_out):
-    """Input → node → LIF, and what it counts with one spike of every input."""
+    """Input → node → IF, and what it counts with one spike of every input."""
     nodes = {
         "input": nir.Input(np.array(n_in)),
         "w": node,
@@ -186,3 +186,20 @@ def test_blocks_of_weights_reach_their_own_outputs_alone(axes):
     expected = (weight.sum(axis=-1) + bias).reshape(-1)
     np.testing.assert_allclose(recording.traces["h:v"][0, 0], expected, rtol=1e-5)
     assert recording.counts["h"]["synops"].tolist() == [weight.size]
+
+
+def test_a_scale_that_is_too_large_as_a_matrix_is_refused_by_node():
+    n = 12_000
+    nodes = {
+        "input": nir.Input(np.array([n])),
+        "w": nir.Scale(np.ones(n)),
+        "h": nir.IF(r=np.ones(n), v_threshold=np.ones(n)),
+        "output": nir.Output(np.array([n])),
+    }
+    network = build(make(nodes, [("input", "w"), ("w", "h"), ("h", "output")]), Semantics(dt=1e-3))
+    found = (
+        r"node 'w' \(Scale\): a matrix of shape \(12000, 12000\) takes 1.1 GiB as a dense array of float64"
+    )
+    with pytest.raises(BadInput, match=found) as caught:
+        synapses(network, network.index("h"))
+    assert caught.value.code == "NB128"

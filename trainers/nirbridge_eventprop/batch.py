@@ -15,10 +15,11 @@ from nirbridge_eventprop import substep, substep_adjoint
 from nirbridge_eventprop.arrivals import row_gradient, steps_by_unit
 from nirbridge_eventprop.kernels import FORWARD, PADDED, RECURRENT, SUBSTEP, forward
 from nirbridge_eventprop.step_adjoint import backward
+from nirbridge_eventprop.substep_spike import WORK
 
 use_cache(__name__)
 
-SPACE, ROOM = 8, 128  # rows of work space, and their least length
+SPACE = 8  # rows of work space, one of them `spikes_together`'s
 
 
 @njit(cache=True, nogil=True)
@@ -83,7 +84,7 @@ def run_shard(
     delayed = len(line) > 1 or line[0] > 0
     start = np.zeros(n_steps + 1, np.int64)
     width = len(a_mean)
-    row = max(par.shape[1], ROOM)
+    row = max(par.shape[1], WORK)
     space = blank(SPACE * row, par).reshape(SPACE, row)  # of the forward pass, then of the adjoint
     z = blank(width, par)
     score = np.zeros(width, np.float64)

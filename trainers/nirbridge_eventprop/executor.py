@@ -62,7 +62,7 @@ class Executor:
         self.threads = min(threads or os.cpu_count() or 1, shards)
         self.pool = ThreadPoolExecutor(self.threads)
         self.gradients = aligned(np.zeros((shards, len(stack.weights)), stack.weights.dtype))
-        self._capacity = TAPE
+        self._capacity = TAPE + stack.par.shape[1]
 
     def close(self) -> None:
         """End the threads."""

@@ -156,7 +156,7 @@ def forward(
     a_mean, c_mean (padded outputs,): A and C/dt of the exact step mean, EVENTPROP.md §3.
     tape_start (L, n_steps+1) int64 into tape_unit, tape_current (EventProp's I at the step's start or at the
     crossing) and tape_x (seconds from the crossing to the step's end), (capacity,) each.
-    space (8, states): work space.
+    space (8, states or more, at least `WORK` in mode `substep`): work space.
     Returns the number of tape entries needed; if above the capacity the tape is incomplete.
     """
     layers = len(sizes) - 1

@@ -51,9 +51,8 @@ def _work(trainer: EventProp, stack: Stack, data: Dataset) -> int:
         largest = int(data.spikes.counts().max(initial=0))
         steps = data.spikes.n_steps(stack.network.semantics.dt)
         history = steps * int(stack.sizes[0, 1]) * real
-        return trainer.shards * (
-            TAPE * (16 + 6 * real) + history + 8 * steps * len(stack.sizes) + 24 * largest
-        )
+        tape = (TAPE + int(stack.par.shape[1])) * (16 + 6 * real)
+        return trainer.shards * (tape + history + 8 * steps * len(stack.sizes) + 24 * largest)
     work = _exact_work if trainer.mode == "exact" else _grid_work
     return max(work(trainer, stack, data), _lowered(stack))
 

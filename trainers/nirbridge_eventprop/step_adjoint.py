@@ -83,7 +83,7 @@ def backward(
     error (padded outputs,): ∂l/∂z. regular (states,): r_j/θ of the rate term. back (capacity,):
     work space, R of each spike. history (n_steps·width,) takes λ_I of the first layer for
     `arrivals.row_gradient`, which then adds the rows of the Input and of that layer's recurrence; empty:
-    they are added here. space (8, states): work space. The gradient of a weight is −τ_s·s_post times what is
+    they are added here. space: as there. The gradient of a weight is −τ_s·s_post times what is
     added here (EVENTPROP.md §4 with w_EventProp = s·w). Returns how often the slope was clamped from below.
     """
     layers = len(sizes) - 1

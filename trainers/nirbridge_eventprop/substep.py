@@ -109,7 +109,7 @@ def forward(
     tape_factors (3, capacity+16): e^(−x/τm), e^(−x/τs), κ(x); tape_current and tape_x have 16 entries to
     spare, too. shared: all neurons, the read-out's too, have the same time constants. series: `_phi` of
     `substep_spike` holds for all of them. same: see `spikes_together`. Returns the number of tape entries
-    needed; if above the capacity the tape is incomplete.
+    needed; if above the capacity the tape is incomplete. A step begins only where all neurons have room.
     """
     layers = len(sizes) - 1
     states = par.shape[1]
@@ -127,7 +127,7 @@ def forward(
     alone = layers == 1 and sizes[0, RECURRENT] < 0  # no spike reaches another hidden neuron
     for k in range(n_steps):
         if capacity - used < states:
-            return used + (n_steps - k) * states
+            return used + states
         v0, v = v, v0
         event_first, event_last = 0, 0
         if plain:
@@ -259,7 +259,7 @@ def forward(
             if turn + 1 == ROUNDS or (alone and not again):
                 break
             if capacity - used < states:
-                return used + (n_steps - k) * states
+                return used + states
             if alone:
                 for s in range(fired, begin):
                     i = tape_unit[s]

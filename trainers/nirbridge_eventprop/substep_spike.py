@@ -33,6 +33,7 @@ use_cache(__name__)
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 SHORT = 0.5  # dt/τm and dt·(1/τs − 1/τm) up to which the series hold to 2e-7
 RESOLVED = 3e-8  # error of a spike time, in dt, below what float32 resolves
+WORK = 8 * NARROW  # entries of the work space of `spikes_together`
 FEW = 8  # lanes that are enough where no more spike; NARROW otherwise
 
 
@@ -166,9 +167,9 @@ def _excess(x: Any, v: Any, over: Any, current: Any, e: Any, m: Any, h: Any) -> 
 
 
 @njit(cache=True, nogil=True, forceinline=True)
-def _constant(par: Any, row: Any, same: Any, work: Any, at: Any, lanes: Any) -> Any:
+def _constant(par: Any, row: Any, same: Any, work: Any, at: Any, one: Any) -> Any:
     """A row of par for the spikes at hand: neuron 0's where all have the same, else row ``at`` of work."""
-    return splat(work, par[row, 0], lanes) if same else load(work, at * NARROW, lanes)
+    return splat(work, par[row, 0], one) if same else load(work, at * NARROW, one)
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -178,7 +179,7 @@ def spikes_together(
 ) -> Any:  # fmt: skip
     """`spike_alone` for the neurons tape_unit[first:last] by series, up to sixteen at once.
 
-    same: all hidden neurons have the same constants. work (8·16,): work space. Tapes need 16 entries to
+    same: all hidden neurons have the same constants. work (`WORK`,): work space. Tapes need 16 entries to
     spare. Returns whether one of them may be at threshold again at the step's end.
     """
     again = False

@@ -83,7 +83,7 @@ DATA = (
         wrong="a training or a run whose numbers stop being finite",
         meaning="A training diverged: the last good checkpoint is kept. Or spikes and membranes of a run "
         "grow beyond what a number holds, and nothing that follows would mean anything.",
-        shown="A learning rate of 10; a loop of neurons that send several spikes a step (profile ``sinabs``) "
+        shown="A learning rate of 10; a loop of neurons that send several spikes a step (``multi_spike``) "
         "with weights that more than return what came in.",
         fix="Training: a smaller learning rate, then ``--resume``. Run: smaller weights, those of loops "
         "first.",

@@ -126,10 +126,11 @@ VALUES = (
     Rule(
         code="NB128",
         levels=ERROR,
-        wrong="a sparse weight in memory that is too large as the dense one that is asked for",
+        wrong="weights in memory that are too large as the dense matrix that is asked for",
         meaning="NIR stores weights dense. A generated network can carry sparse ones in memory "
         "(``nirbridge.network.SparseWeight``), which the reference reads as they are; a file, a digest, "
-        "another target and a pass that changes weights need the dense matrix, which is made up to 1 GiB.",
+        "another target and a pass that changes weights need the dense matrix, which is made up to 1 GiB. A "
+        "Scale and weights of three and more axes are matrices to other targets and to trainers, too.",
         shown="A generated network of 40,000 neurons that is written to a file: 6 GiB in float32.",
         fix="Run it on the reference, or generate a network of at most 16,384 neurons a population "
         "(11,585 where float64 is needed: digests and passes).",
