@@ -22,6 +22,7 @@ use_cache(__name__)
 
 LIMIT = 2**31 - 1
 TINY = 1e-10  # of the slope at a spike, in float formats (SPINNAKER2.md §6)
+COMPILED = "a name for kernels, where numba puts the overload for its numbers in; call it from compiled code"
 
 
 @njit(cache=True, nogil=True)
@@ -75,22 +76,22 @@ def _fixed_quotient(a: Any, b: Any, rule: Any, noise: Any) -> Any:
 
 def product(a: Any, b: Any, rule: Any, noise: Any) -> Any:
     """a·b in the format."""
-    raise NotImplementedError("compiled code only")
+    raise TypeError(COMPILED)
 
 
 def quotient(a: Any, b: Any, rule: Any, noise: Any) -> Any:
     """a/b in the format; b is no zero (`slope`)."""
-    raise NotImplementedError("compiled code only")
+    raise TypeError(COMPILED)
 
 
 def slope(current: Any, voltage: Any) -> Any:
     """I − V⁻ as a divisor: plus 1e-10 in floats, one unit 2^−F where it is 0 in fixed point."""
-    raise NotImplementedError("compiled code only")
+    raise TypeError(COMPILED)
 
 
 def store(array: Any, at: Any, value: Any, rule: Any) -> None:
     """array[at] ← the float ``value``, rounded to the nearest number of the format."""
-    raise NotImplementedError("compiled code only")
+    raise TypeError(COMPILED)
 
 
 @overload(product)
